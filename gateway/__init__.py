@@ -1,0 +1,1 @@
+"""One SSE API in front of every conversational vendor."""

@@ -1,0 +1,100 @@
+"""What the client asks: `MessageRequest` as it came in, strictly decoded, and `Turn` as a translator is handed it."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from gateway.canonical.message import FilePart, ImagePart, InputResponsePart, Part, Role, TextPart, ToolResultPart
+
+Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._-]+\Z")]
+"""Names and ids a client may send: they go into paths, headers, labels and keys, so they hold nothing that means something there."""
+
+UserId = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+\Z")]
+
+AskPart = TextPart | ImagePart | FilePart | ToolResultPart | InputResponsePart
+
+MAX_METADATA = 16 * 1024
+
+
+class Strict(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Part of our own API: an unknown field is refused with its path."""
+
+
+class Tool(Strict, frozen=True):
+    """A tool the client runs; `parameters` is a JSON schema."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=128)]
+    description: str | None = None
+    parameters: dict[str, Any] = {}
+
+
+class NamedTool(Strict, frozen=True):
+    name: Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class Parameters(Strict, frozen=True):
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
+    stop: list[str] = []
+    seed: int | None = None
+    response_format: dict[str, Any] | None = None
+
+
+class HistoryMessage(Strict, frozen=True):
+    role: Role
+    parts: list[Part]
+
+
+class MessageRequest(Strict, frozen=True):
+    """The body of `POST /v1/messages`."""
+
+    route: Name | None = None
+    conversation_id: Name | None = None
+    content: Annotated[str, Meta(min_length=1)] | Annotated[list[AskPart], Meta(min_length=1)] | None = None
+    regenerate: Name | None = None
+    history: list[HistoryMessage] = []
+    instructions: str | None = None
+    tools: list[Tool] = []
+    tool_choice: Literal["auto", "none", "required"] | NamedTool | None = None
+    parameters: Parameters | None = None
+    user_id: UserId | None = None
+    metadata: dict[str, Any] = {}
+    stream: bool = True
+    failover: bool = True
+    vendor_options: dict[Name, dict[str, Any]] = {}
+
+    def parts(self) -> list[AskPart]:
+        """The user's turn as parts."""
+        if self.content is None:
+            return []
+        return [TextPart(self.content)] if isinstance(self.content, str) else self.content
+
+
+class Turn(Struct, frozen=True):
+    """One turn for one target: what was asked, and what that vendor already knows.
+
+    `vendor_ids` is the binding ({} for a new conversation), `missed` what was said elsewhere since, `partial` what an
+    earlier attempt already showed, `options` the protocol's own typed options, `new_id` a maker of fresh UUIDs as text.
+    """
+
+    parts: list[AskPart]
+    new_id: Callable[[], str]
+    history: list[HistoryMessage] = []
+    missed: list[HistoryMessage] = []
+    partial: str = ""
+    instructions: str | None = None
+    tools: list[Tool] = []
+    tool_choice: Literal["auto", "none", "required"] | NamedTool | None = None
+    parameters: Parameters | None = None
+    user_id: str | None = None
+    metadata: dict[str, Any] = {}
+    options: Any = None
+    vendor_ids: dict[str, str] = {}
+    stream: bool = True
+
+    @property
+    def text(self) -> str:
+        """The text parts of the turn, a blank line between two."""
+        return "\n\n".join(part.text for part in self.parts if isinstance(part, TextPart))

@@ -1,0 +1,1 @@
+"""One folder per wire protocol: `wire.py`, `translator.py` (upstream), `dialect.py` (downstream), `simulator.py`."""

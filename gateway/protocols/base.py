@@ -1,0 +1,401 @@
+"""The ports: what a protocol is to the rest of the gateway.
+
+    Translator   upstream, for one attempt: requests out, records in, canonical events out
+    Dialect      downstream: a client's request in, canonical events out in that client's own words
+    Simulator    plays the vendor for tests and demonstrations: a request in, a script of steps out
+    Descriptor   names the three and says what a configuration may set
+
+All of it is sans-IO: no socket, clock, task or log. What a protocol gets wrong shows as `GatewayError`, or as
+`framing.typed.Malformed` and `framing.record.TooLarge`, which the relay turns into `upstream_protocol`.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal, Protocol, TypeVar
+
+from msgspec import Struct
+
+from gateway.canonical.blocks import Blocks
+from gateway.canonical.errors import Cause, Code, GatewayError
+from gateway.canonical.events import Event, Notice
+from gateway.canonical.message import Message
+from gateway.canonical.turn import MessageRequest, Turn
+from gateway.framing.record import Framing, Record
+
+T = TypeVar("T")
+
+Headers = Mapping[str, str]
+"""Case-insensitive, as HTTP's are (a `multidict.CIMultiDict` or its proxy)."""
+
+Effect = Literal["none", "repeatable", "once"]
+"""What sending a request twice does: nothing; nothing that matters (it may be sent again); it must not happen."""
+
+
+# --- upstream
+
+
+class FormPart(Struct, frozen=True):
+    """One part of a multipart form."""
+
+    name: str
+    data: bytes
+    file_name: str | None = None
+    media_type: str | None = None
+
+
+class Form(Struct, frozen=True):
+    """A `multipart/form-data` body."""
+
+    parts: tuple[FormPart, ...]
+
+
+class VendorRequest(Struct, frozen=True):
+    """One HTTP request to a vendor.
+
+    `path` is joined to the configured base URL named `base` ("" is the vendor's one `base_url`) and arrives with every
+    variable segment already percent-encoded. With `framing` the records of the answer go to `feed`; without, the body is
+    read whole and sent back. `own_statuses` are non-2xx the generator wants itself. `after` is seconds to wait first.
+    """
+
+    method: str
+    path: str
+    base: str = ""
+    query: dict[str, str] = {}
+    headers: dict[str, str] = {}
+    body: bytes | Form = b""
+    framing: Callable[[], Framing] | None = None
+    effect: Effect = "none"
+    own_statuses: frozenset[int] = frozenset()
+    after: float = 0
+
+
+class VendorResponse(Struct, frozen=True):
+    """`body` is empty after a response whose records were fed."""
+
+    status: int
+    headers: Headers
+    body: bytes = b""
+
+
+Calls = Generator[VendorRequest, VendorResponse, T]
+
+
+class Authorization(Struct, frozen=True):
+    """Headers for every request of the attempt, and what to keep until a 401 (None: nothing that could be renewed)."""
+
+    headers: dict[str, str]
+    session: object = None
+
+    def __repr__(self) -> str:
+        return "Authorization(...)"
+
+
+class Credentials(Mapping[str, str]):
+    """A vendor's configured secrets by name; its `repr` shows the names alone."""
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        self._secrets = dict(secrets)
+
+    def __getitem__(self, name: str) -> str:
+        return self._secrets[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._secrets)
+
+    def __len__(self) -> int:
+        return len(self._secrets)
+
+    def __repr__(self) -> str:
+        return f"Credentials({', '.join(self._secrets)})"
+
+
+class Translator(Protocol):
+    """One attempt at one target. It is made by `Descriptor.translator(target, blocks)` and thrown away.
+
+    `vendor_ids` holds `conversation`, `message`, `user_message` and `run` as far as they are known; the relay reads it,
+    and `model` (the vendor's own name for its model), at every ending. `ending` is true once the success terminal was
+    read but trailers may follow; from then on nothing fails the attempt.
+    """
+
+    vendor_ids: dict[str, str]
+    model: str | None
+    ending: bool
+
+    def authorize(self, credentials: Credentials, session: object) -> Calls[Authorization]:
+        """Signs in where `session` is None; a session that is still good yields no request."""
+        ...
+
+    def requests(self, turn: Turn) -> Calls[None]:
+        """The calls of this turn, in order. May raise `GatewayError("unsupported")` before it yields anything."""
+        ...
+
+    def feed(self, record: Record) -> Iterable[Event | Notice]:
+        """The events that a record means; it may raise after having yielded some."""
+        ...
+
+    def finish(self) -> Iterable[Event | Notice]:
+        """Bytes and requests are over: what is left to say with its terminal, or "ended before its terminal"."""
+        ...
+
+    def refuse(self, status: int, headers: Headers, body: bytes) -> GatewayError:
+        """What an HTTP refusal means; also asked about a 2xx whose content type does not fit the framing."""
+        ...
+
+    def resume(self) -> VendorRequest | None:
+        """Re-attaches to the vendor's run, where the vendor can."""
+        ...
+
+    def cancel(self) -> VendorRequest | None:
+        """Stops the vendor's run, where the vendor can."""
+        ...
+
+
+STATUS_CODES: dict[int, Code] = {
+    400: "upstream_rejected",
+    401: "upstream_auth",
+    402: "quota_exhausted",
+    403: "upstream_auth",
+    404: "upstream_not_found",
+    408: "upstream_timeout",
+    422: "upstream_rejected",
+    429: "upstream_rate_limited",
+    504: "upstream_timeout",
+}
+"""What a status means where the vendor's own code does not say better."""
+
+_MESSAGES: dict[Code, str] = {
+    "upstream_rejected": "the vendor rejected the request",
+    "upstream_auth": "the vendor refused our credential",
+    "quota_exhausted": "the vendor's quota is used up",
+    "upstream_not_found": "the vendor does not know this conversation or target",
+    "upstream_timeout": "the vendor gave up waiting",
+    "upstream_rate_limited": "the vendor limits our rate",
+    "upstream_unavailable": "the vendor is unavailable",
+    "upstream_protocol": "the vendor answered with something else than its protocol says",
+    "upstream_empty": "the vendor answered with nothing",
+    "content_filtered": "the vendor filtered the content",
+    "context_too_long": "the conversation is too long for the vendor",
+}
+
+
+def vendor_error(
+    code: Code,
+    *,
+    cause: Cause | None = None,
+    vendor_code: str | None = None,
+    vendor_message: str | None = None,
+    request_id: str | None = None,
+) -> GatewayError:
+    """An error in our words for what the vendor said in its own: its code is shown, its text is for the log."""
+    return GatewayError(
+        code,
+        _MESSAGES.get(code, "the vendor failed"),
+        cause=cause,
+        vendor_code=vendor_code,
+        vendor_message=vendor_message,
+        vendor_request_id=request_id,
+    )
+
+
+def refusal(
+    status: int,
+    headers: Headers,
+    *,
+    code: Code | None = None,
+    vendor_code: str | None = None,
+    vendor_message: str | None = None,
+    request_id: str | None = None,
+) -> GatewayError:
+    """An HTTP refusal, mapped by status where the vendor's own code did not decide `code`. A 2xx is one of a wrong type."""
+    cause: Cause | None = None
+    if code is None:
+        if status < 300:
+            code, cause = "upstream_protocol", "content_type"
+        elif status >= 500:
+            code = STATUS_CODES.get(status, "upstream_unavailable")
+            cause = "status_5xx"
+        else:
+            code = STATUS_CODES.get(status, "upstream_rejected")
+            cause = None if status in STATUS_CODES else "status_4xx"
+    error = vendor_error(
+        code, cause=cause, vendor_code=vendor_code, vendor_message=vendor_message, request_id=request_id
+    )
+    error.vendor_status = status
+    error.retry_after = retry_after(headers)
+    return error
+
+
+def retry_after(headers: Headers) -> float | None:
+    """Seconds from a `Retry-After` header: a number, or a date measured against the answer's own `Date` (RFC 9110, 10.2.3)."""
+    value = headers.get("Retry-After", "").strip()
+    if value.isascii() and value.replace(".", "", 1).isdigit():
+        return min(float(value), MAX_RETRY_AFTER)
+    try:
+        then, now = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("Date", ""))
+        return min(max((then - now).total_seconds(), 0.0), MAX_RETRY_AFTER)
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+MAX_RETRY_AFTER = 86_400.0
+
+
+# --- downstream
+
+
+Operation = Literal["message"]
+
+
+class DialectRoute(Struct, frozen=True):
+    """One of a dialect's own paths (aiohttp's pattern syntax) and what it does."""
+
+    method: str
+    path: str
+    operation: Operation
+
+
+class ClientRequest(Struct, frozen=True):
+    """A client's request as a dialect reads it; `parameters` are the variable segments of its path."""
+
+    headers: Headers
+    body: bytes
+    parameters: dict[str, str] = {}
+    query: dict[str, str] = {}
+
+
+class Encoder(Protocol):
+    """Writes one stream. `event` may answer `message.started` with nothing: the relay then sends a heartbeat."""
+
+    def event(self, sequence: int, event: Event) -> bytes: ...
+    def heartbeat(self) -> bytes | None: ...
+    def end(self) -> bytes: ...
+
+
+class ErrorResponse(Struct, frozen=True):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Dialect(Protocol):
+    """How one kind of client speaks to us."""
+
+    name: str
+    routes: tuple[DialectRoute, ...]
+    content_type: str
+    """Of its streams."""
+    can_discard: bool
+    """Whether a client can be told to forget what it was shown; else it is only ever sent suffixes."""
+
+    def credential(self, request: ClientRequest) -> str | None:
+        """The key a client presents, from where this dialect keeps it; None where there is none or more than one."""
+        ...
+
+    def read(self, request: ClientRequest) -> MessageRequest:
+        """Raises `GatewayError("bad_request")` with the offending path in `details`, never the value."""
+        ...
+
+    def encoder(self) -> Encoder: ...
+
+    def document(self, message: Message) -> bytes: ...
+
+    def error(self, error: GatewayError, request_id: str) -> ErrorResponse: ...
+
+
+# --- simulators
+
+
+class SimulatedRequest(Struct, frozen=True):
+    """What reached the simulated vendor; `path` begins behind its base URL and is percent-decoded."""
+
+    method: str
+    path: str
+    headers: Headers
+    query: dict[str, str] = {}
+    body: bytes = b""
+
+
+class Head(Struct, frozen=True):
+    """Status and headers; always the first step."""
+
+    status: int = 200
+    headers: dict[str, str] = {}
+
+
+class Send(Struct, frozen=True):
+    data: bytes
+
+
+class Pause(Struct, frozen=True):
+    seconds: float
+
+
+class Reset(Struct, frozen=True):
+    """The connection is torn down with a TCP reset."""
+
+
+Step = Head | Send | Pause | Reset
+Script = Sequence[Step]
+"""Played in order; after the last step the body ends cleanly."""
+
+
+class Simulator(Protocol):
+    """Plays one vendor's documented wire, and refuses what the vendor would refuse. It keeps the vendor's state."""
+
+    plays: Mapping[str, str]
+    """The exchanges it can play, by name, and what each shows. A message holding `[play:NAME]` chooses one."""
+
+    def answer(self, request: SimulatedRequest) -> Script: ...
+
+
+# --- the descriptor
+
+
+Support = Literal["yes", "no", "ignored"]
+
+CAPABILITIES = (
+    "streaming",
+    "text",
+    "reasoning",
+    "tool_calls",
+    "tool_results_in",
+    "sources",
+    "files_in",
+    "files_out",
+    "data_frames",
+    "input_requests",
+    "usage",
+    "instructions",
+    "history",
+    "client_tools",
+    "parameters",
+    "user_id",
+    "metadata",
+    "model_choice",
+    "regenerate",
+    "cancel",
+    "resume",
+)
+"""What a protocol may be able to do; a descriptor says `yes`, `no` (refused as `unsupported`) or `ignored` for each."""
+
+
+class Descriptor(Struct, frozen=True):
+    """A protocol's entry in the registry.
+
+    `target` is the Struct of its target settings (agent, app, model), `options` that of its `vendor_options`;
+    `credentials` the accepted sets of secret names, any one of which suffices; `bases` the names of the base URLs it
+    needs beside `base_url`; `scope` derives from a target what its conversations are bound to; `simulator` is made with
+    the name of the play that it plays where a message chooses none ("" is its usual one).
+    """
+
+    name: str
+    title: str
+    capabilities: Mapping[str, Support]
+    translator: Callable[[Any, Blocks], Translator] | None = None
+    dialect: Callable[[], Dialect] | None = None
+    simulator: Callable[[str], Simulator] | None = None
+    target: type[Struct] = Struct
+    options: type[Struct] = Struct
+    credentials: tuple[frozenset[str], ...] = (frozenset(),)
+    bases: frozenset[str] = frozenset()
+    scope: Callable[[Any], str] = lambda _: ""
