@@ -1,0 +1,1 @@
+"""Transcripts, and what each vendor calls a conversation and has seen of it."""

@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Literal, Protocol, TypeVar
 
 from msgspec import Struct
+from multidict import MultiMapping
 
 from gateway.canonical.blocks import Blocks
 from gateway.canonical.errors import Cause, Code, GatewayError
@@ -26,6 +27,14 @@ T = TypeVar("T")
 
 Headers = Mapping[str, str]
 """Case-insensitive, as HTTP's are (a `multidict.CIMultiDict` or its proxy)."""
+
+
+def all_values(headers: Headers, name: str) -> list[str]:
+    """Every value of a header that may stand more than once."""
+    if isinstance(headers, MultiMapping):
+        return list(headers.getall(name, []))
+    return [headers[name]] if name in headers else []
+
 
 Effect = Literal["none", "repeatable", "once"]
 """What sending a request twice does: nothing; nothing that matters (it may be sent again); it must not happen."""
@@ -53,8 +62,8 @@ class VendorRequest(Struct, frozen=True):
     """One HTTP request to a vendor.
 
     `path` is joined to the configured base URL named `base` ("" is the vendor's one `base_url`) and arrives with every
-    variable segment already percent-encoded. With `framing` the records of the answer go to `feed`; without, the body is
-    read whole and sent back. `own_statuses` are non-2xx the generator wants itself. `after` is seconds to wait first.
+    variable segment already percent-encoded. With `framing` the records of the answer go to `feed`; without, the body
+    is read whole and sent back. `own_statuses` are non-2xx the generator wants itself. `after` is seconds to wait.
     """
 
     method: str
@@ -206,7 +215,7 @@ def refusal(
     vendor_message: str | None = None,
     request_id: str | None = None,
 ) -> GatewayError:
-    """An HTTP refusal, mapped by status where the vendor's own code did not decide `code`. A 2xx is one of a wrong type."""
+    """An HTTP refusal, mapped by status where the vendor's own code did not decide; a 2xx is one of a wrong type."""
     cause: Cause | None = None
     if code is None:
         if status < 300:
@@ -226,7 +235,7 @@ def refusal(
 
 
 def retry_after(headers: Headers) -> float | None:
-    """Seconds from a `Retry-After` header: a number, or a date measured against the answer's own `Date` (RFC 9110, 10.2.3)."""
+    """Seconds from `Retry-After`: a number, or a date against the answer's own `Date` (RFC 9110, 10.2.3)."""
     value = headers.get("Retry-After", "").strip()
     if value.isascii() and value.replace(".", "", 1).isdigit():
         return min(float(value), MAX_RETRY_AFTER)

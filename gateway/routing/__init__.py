@@ -1,0 +1,1 @@
+"""Which target is asked next. Pure: clocks and randomness are parameters."""

@@ -1,0 +1,163 @@
+"""THE composition root: settings become a running gateway.
+
+    async with running(settings, protocols, log) as url: ...     everything up, listening, ready; all down afterwards
+    serve(settings, protocols, host, port)                       the same until SIGINT or SIGTERM
+
+Start: simulated vendors first, because their addresses are part of vendors; then relay, server, ready. Stop: not
+ready; the open streams get `shutdown_grace` seconds to end by themselves, then their terminal; then the rest closes.
+"""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+
+import structlog
+from aiohttp import web
+
+from gateway import settings as s
+from gateway.canonical.errors import GatewayError
+from gateway.conversations.memory import MemoryStore
+from gateway.protocols.base import Descriptor, Dialect
+from gateway.relay.answer import Limits
+from gateway.relay.relay import Relay
+from gateway.relay.run import Vendor
+from gateway.relay.upstream import split_base_url
+from gateway.server.application import build_application
+from gateway.server.gateway import Edge, Gateway, Key, Keys, Log
+from gateway.server.listener import Runner
+from gateway.simulation.host import serve_host
+from gateway.telemetry import logs
+from gateway.telemetry.metrics import Metrics
+
+Protocols = Mapping[str, Descriptor]
+
+
+@asynccontextmanager
+async def running(
+    settings: s.Settings, protocols: Protocols, log: Log, log_lines_dropped: Callable[[], int] = lambda: 0
+) -> AsyncIterator[str]:
+    """Yields the URL that is listened on, once it is ready."""
+    async with AsyncExitStack() as stack:
+        simulated = ""
+        if settings.simulation is not None:
+            simulated = await stack.enter_async_context(_simulation(settings.simulation, protocols))
+        metrics = Metrics(version("protocol-gateway"), log_lines_dropped)
+        gateway = build_gateway(settings, protocols, log, metrics, simulated)
+        await stack.enter_async_context(gateway.relay)
+        url = await stack.enter_async_context(_listening(gateway, settings, protocols))
+        gateway.is_ready = True
+        yield url
+
+
+def build_gateway(
+    settings: s.Settings, protocols: Protocols, log: Log, metrics: Metrics, simulated: str = ""
+) -> Gateway:
+    """`simulated` is the URL of the host that plays simulated vendors."""
+
+    def on_bug(error: BaseException) -> None:
+        metrics.unhandled_error()
+        log.error("unhandled", exc_info=error)
+
+    relay = Relay(
+        {name: _vendor(vendor, simulated) for name, vendor in settings.vendors.items()},
+        send_deadline=settings.server.send_deadline,
+        on_bug=on_bug,
+    )
+    limits = settings.limits
+    return Gateway(
+        relay=relay,
+        store=MemoryStore(),
+        metrics=metrics,
+        log=log,
+        routes=settings.routes,
+        default_route=settings.default_route,
+        protocols=protocols,
+        dialect=_native(protocols),
+        keys=Keys(tuple(Key(key.id, key.digest) for key in settings.keys)),
+        edge=Edge(settings.server.max_body, settings.server.body_deadline, settings.server.send_deadline),
+        limits=Limits(limits.max_message, limits.max_held, limits.max_record, limits.max_error_body),
+    )
+
+
+def serve(settings: s.Settings, protocols: Protocols) -> None:
+    """Serves until SIGINT or SIGTERM, on uvloop where it is installed. Raises `OSError` where it cannot listen."""
+    sink = logs.configure(settings.log.format, settings.log.level, s.secrets(settings))
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(settings, protocols, lambda: sink.dropped))
+    finally:
+        sink.close()
+
+
+async def _serve(settings: s.Settings, protocols: Protocols, log_lines_dropped: Callable[[], int]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    log = structlog.get_logger()
+    async with running(settings, protocols, log, log_lines_dropped) as url:
+        log.info("listening", url=url, routes=sorted(settings.routes), keys=len(settings.keys))
+        if not settings.keys:
+            log.warning("no keys are configured: anybody on this machine may call", url=url)
+        await stop.wait()
+        log.info("stopping", grace=settings.server.shutdown_grace)
+    log.info("stopped")
+
+
+@asynccontextmanager
+async def _listening(gateway: Gateway, settings: s.Settings, protocols: Protocols) -> AsyncIterator[str]:
+    dialects = [make() for descriptor in protocols.values() if (make := descriptor.dialect) is not None]
+    app = build_application(gateway, dialects)
+
+    async def drain(_: web.Application) -> None:
+        gateway.is_ready = False
+        await gateway.relay.drain(
+            settings.server.shutdown_grace, GatewayError("overloaded", "the gateway is shutting down")
+        )
+
+    app.on_shutdown.append(drain)
+    runner = Runner(
+        app, gateway.dialect, settings.server.header_deadline, lambda: gateway.metrics.request("unread", 408)
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.server.host, settings.server.port)
+        await site.start()
+        host, port = runner.addresses[0][:2]
+        yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def _simulation(simulation: s.Simulation, protocols: Protocols) -> AsyncIterator[str]:
+    simulators = {
+        name: make(simulation.play.get(name, ""))
+        for name, descriptor in protocols.items()
+        if (make := descriptor.simulator) is not None
+    }
+    async with serve_host(simulators, simulation.port) as url:
+        yield url
+
+
+def _vendor(vendor: s.Vendor, simulated: str) -> Vendor:
+    base_url = f"{simulated}/{vendor.simulated}" if vendor.simulated is not None else vendor.base_url or ""
+    urls = {"": base_url, **vendor.bases}
+    return Vendor(vendor.name, {name: split_base_url(url) for name, url in urls.items()}, vendor.credentials)
+
+
+def _native(protocols: Protocols) -> Dialect:
+    make = protocols["native"].dialect
+    if make is None:
+        raise ValueError("the canonical dialect is missing")
+    return make()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop  # noqa: PLC0415  (an extra)
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop

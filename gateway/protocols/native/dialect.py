@@ -1,0 +1,134 @@
+"""The canonical API, downstream: one JSON request in, the canonical events out as they are.
+
+    POST /v1/messages   `MessageRequest` -> an event stream, or with `stream: false` one `Message`
+    a frame             id: 3 / event: text.delta / data: {"type":"text.delta","sequence":3,"block":0,"delta":"Hi"}
+    heartbeat           a comment
+    an error            {"error": {"code", "message", "retryable", ...}}
+
+A request is decoded strictly. Its errors name the path and never the value, because a value may be a secret.
+"""
+
+import math
+import re
+
+import msgspec
+from msgspec import Struct
+
+from gateway.canonical.errors import ErrorBody, GatewayError
+from gateway.canonical.events import Event
+from gateway.canonical.message import Message
+from gateway.canonical.turn import MAX_METADATA, MessageRequest
+from gateway.framing.sse import encode_comment, encode_event
+from gateway.framing.typed import UNREADABLE
+from gateway.protocols.base import ClientRequest, DialectRoute, Encoder, ErrorResponse, all_values
+
+_decode_request = msgspec.json.Decoder(MessageRequest).decode
+_encode = msgspec.json.Encoder().encode
+
+_HEARTBEAT = encode_comment(b"heartbeat")
+
+_PATH = re.compile(r" - at (?:`key` in )?`(?P<path>[^`]*)`\Z")
+_VALUE = re.compile(r"value .*")
+_FIELD = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]*)`")
+
+
+class _Prefix(Struct, frozen=True):
+    """How the JSON of an event of one type begins, and how many bytes of it that is."""
+
+    name: bytes
+    head: bytes
+    length: int
+
+
+def _prefix(kind: type[Struct]) -> _Prefix:
+    name = str(kind.__struct_config__.tag).encode()
+    head = b'{"type":"%b"' % name
+    return _Prefix(name, head + b',"sequence":%d', len(head))
+
+
+_PREFIXES: dict[type, _Prefix] = {kind: _prefix(kind) for kind in Event.__args__}
+
+
+class _ErrorDocument(Struct, frozen=True):
+    error: ErrorBody
+
+
+class NativeEncoder:
+    def event(self, sequence: int, event: Event) -> bytes:
+        prefix = _PREFIXES[type(event)]
+        data = prefix.head % sequence + _encode(event)[prefix.length :]
+        return encode_event(data, prefix.name, sequence)
+
+    def heartbeat(self) -> bytes | None:
+        return _HEARTBEAT
+
+    def end(self) -> bytes:
+        return b""
+
+
+class NativeDialect:
+    name = "native"
+    routes: tuple[DialectRoute, ...] = (DialectRoute("POST", "/v1/messages", "message"),)
+    content_type = "text/event-stream"
+    can_discard = True
+
+    def credential(self, request: ClientRequest) -> str | None:
+        """The one `Authorization: Bearer` (RFC 6750, 2.1); none where it is missing, of another scheme or twice there."""
+        values = all_values(request.headers, "Authorization")
+        if len(values) != 1:
+            return None
+        scheme, _, key = values[0].partition(" ")
+        return key.strip() or None if scheme.lower() == "bearer" else None
+
+    def read(self, request: ClientRequest) -> MessageRequest:
+        media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if media_type != "application/json":
+            raise GatewayError("unsupported_media_type", "the body must be application/json")
+        try:
+            asked = _decode_request(request.body)
+        except UNREADABLE as error:
+            raise bad_request(error) from error
+        _check(asked)
+        return asked
+
+    def encoder(self) -> Encoder:
+        return NativeEncoder()
+
+    def document(self, message: Message) -> bytes:
+        return _encode(message)
+
+    def error(self, error: GatewayError, request_id: str) -> ErrorResponse:
+        headers = {"Content-Type": "application/json"}
+        if error.retry_after is not None:
+            headers["Retry-After"] = str(math.ceil(error.retry_after))
+        if error.code == "unauthorized":
+            headers["WWW-Authenticate"] = "Bearer"
+        return ErrorResponse(error.status, headers, _encode(_ErrorDocument(error.body(request_id))))
+
+
+def bad_request(error: BaseException) -> GatewayError:
+    """What does not fit about a body, with its path and without any value of it."""
+    if not isinstance(error, msgspec.ValidationError):
+        return _refuse("$", "the body is not valid JSON")
+    text = str(error)
+    found = _PATH.search(text)
+    problem = _VALUE.sub("value", text[: found.start()] if found else text)
+    path = found["path"] if found else "$"
+    field = _FIELD.search(problem)
+    return _refuse(f"{path}.{field['name']}" if field else path, problem)
+
+
+def _refuse(path: str, problem: str) -> GatewayError:
+    return GatewayError(
+        "bad_request", f"the request does not fit: {path}: {problem}", details={"path": path, "problem": problem}
+    )
+
+
+def _check(asked: MessageRequest) -> None:
+    """What the types cannot say."""
+    if (asked.content is None) == (asked.regenerate is None):
+        raise _refuse("$.content", "either `content` or `regenerate` is needed, not both")
+    if asked.history and asked.conversation_id is not None:
+        raise _refuse("$.history", "`history` does not go together with `conversation_id`")
+    if len(_encode(asked.metadata)) > MAX_METADATA:
+        raise _refuse("$.metadata", f"over {MAX_METADATA} bytes of JSON")

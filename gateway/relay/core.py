@@ -1,0 +1,527 @@
+"""One message, from its start to its one terminal event: the synchronous heart of the relay.
+
+The driver tells the core what happened and when; the core answers with bytes for the client and says what to do next.
+
+    do       "authorize": sign in, then `authorized` or `unauthorized`
+             "call": send `request`, then `sent`, `answered`, `received` ..., `ended`
+             "done": `outcome` is known; the bytes just returned are the last
+    epoch    rises whenever the request or response in hand is to be dropped
+    renew    the session in hand was refused: sign in anew
+
+Nothing of a failed attempt reaches the next: each has its own translator, and what it yielded before its first content
+event was held back (see `answer`). Times are seconds of a monotonic clock.
+"""
+
+from collections import Counter
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import suppress
+from typing import Literal, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from gateway.canonical.blocks import Blocks, Numbering
+from gateway.canonical.errors import Cause, Code, GatewayError
+from gateway.canonical.events import (
+    Event,
+    MessageCanceled,
+    MessageCompleted,
+    MessageStarted,
+    Notice,
+    NoticeKind,
+    TextDelta,
+    VendorEvent,
+)
+from gateway.canonical.turn import Turn
+from gateway.framing.record import Framing, Record, TooLarge
+from gateway.framing.typed import Malformed
+from gateway.protocols.base import Authorization, Encoder, Headers, Translator, VendorRequest, VendorResponse
+from gateway.relay.answer import Answer, Limits
+from gateway.routing.plan import Failure, Phase, Plan, Target
+
+ENDING_GRACE = 1.0
+"""Seconds that trailers may take once the vendor's success terminal was read."""
+
+REFUSAL_GRACE = 5.0
+"""Seconds that the body of a refusal may take; what has come by then is read."""
+
+Do = Literal["authorize", "call", "done"]
+Outcome = Literal["completed", "failed", "canceled"]
+Leaving = Literal["client_gone", "slow_client", "canceled"]
+
+
+class Pace(Struct, frozen=True):
+    """Seconds: how long a stream's headers may wait, and the longest silence towards the client."""
+
+    headers_after: float = 10.0
+    heartbeat: float = 10.0
+
+
+class Ask(Protocol):
+    """What is asked, and how a target is asked it."""
+
+    started: MessageStarted
+    request_id: str
+    wants_vendor_events: bool
+
+    def turn(self, target: Target) -> Turn: ...
+    def translator(self, target: Target, blocks: Blocks) -> Translator: ...
+
+
+class Attempt(Struct):
+    """One try at one target, and what the metrics and the log want to know of it."""
+
+    target: Target
+    started: float
+    outcome: Cause | Literal["completed"] | None = None
+    answered_after: float | None = None
+    notices: Counter[NoticeKind] = msgspec.field(default_factory=Counter)
+    unknown_events: int = 0
+    vendor_ids: dict[str, str] = {}
+    model: str | None = None
+
+
+class _Try:
+    """The moving parts of the attempt in hand."""
+
+    def __init__(self, translator: Translator, now: float) -> None:
+        self.translator = translator
+        self.calls: Generator[VendorRequest, VendorResponse, None] | None = None
+        self.phase: Phase = "not_sent"
+        self.is_connecting = False
+        self.called_at = now
+        self.has_event = False
+        self.last_event = now
+        self.ending_at: float | None = None
+        self.is_finishing = False
+        self.has_session = False
+        self.was_renewed = False
+
+
+class _Response:
+    """The response in hand: fed to the translator record by record, kept whole, or kept as a refusal."""
+
+    def __init__(self, status: int, headers: Headers, now: float) -> None:
+        self.status = status
+        self.headers = headers
+        self.answered_at = now
+        self.framing: Framing | None = None
+        self.is_refusal = False
+        self.pieces: list[bytes] = []
+        self.size = 0
+
+    def keep(self, data: bytes) -> None:
+        self.pieces.append(data)
+        self.size += len(data)
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.pieces)
+
+
+class Core:
+    def __init__(
+        self, ask: Ask, plan: Plan, encoder: Encoder | None, now: float, *, limits: Limits, pace: Pace
+    ) -> None:
+        self.do: Do = "authorize"
+        self.epoch = 0
+        self.renew = False
+        self.request: VendorRequest | None = None
+        self.request_headers: dict[str, str] = {}
+        self.outcome: Outcome | None = None
+        self.error: GatewayError | None = None
+        self.bugs: list[BaseException] = []
+        """Exceptions that nobody declared, for the log."""
+        self.attempts: list[Attempt] = []
+        self.started_at = now
+        self.first_event_at: float | None = None
+        self.ended_at: float | None = None
+        self.answer = Answer(ask.started, encoder, limits, now)
+        self._ask = ask
+        self._plan = plan
+        self._limits = limits
+        self._pace = pace
+        self._streams = encoder is not None
+        self._numbering = Numbering()
+        self._response: _Response | None = None
+        self._open_next(None, now)
+
+    @property
+    def target(self) -> Target:
+        return self._attempt.target
+
+    @property
+    def translator(self) -> Translator:
+        return self._try.translator
+
+    # What the driver tells.
+
+    def authorized(self, authorization: Authorization, now: float) -> bytes:
+        self.request_headers = authorization.headers
+        self._try.has_session = authorization.session is not None
+        if self.renew:
+            self.renew = False
+            self._call(now)
+        else:
+            self._advance(None, now)
+        return self.answer.flush(now)
+
+    def unauthorized(self, error: BaseException, now: float) -> bytes:
+        self._fail_attempt(error, now)
+        return self.answer.flush(now)
+
+    def sent(self, now: float) -> bytes:
+        """Bytes of the request may have left: from here on the vendor has possibly accepted it."""
+        self._try.phase = "possibly_accepted"
+        self._try.is_connecting = False
+        return self.answer.flush(now)
+
+    def answered(self, status: int, headers: Headers, now: float) -> bytes:
+        self._attempt.answered_after = now - self._attempt.started
+        response = self._response = _Response(status, headers, now)
+        self._judge(response, now)
+        return self.answer.flush(now)
+
+    def received(self, data: bytes, now: float) -> bytes:
+        response = self._response
+        if response is not None and response.framing is not None:
+            try:
+                records = response.framing.feed(data)
+            except TooLarge as error:
+                self._fail_attempt(error, now)
+            else:
+                self._feed(records, now)
+        elif response is not None:
+            self._keep(response, data, now)
+        return self.answer.flush(now)
+
+    def ended(self, cause: GatewayError | None, now: float) -> bytes:
+        """The response is over, cleanly or for `cause`; also where none ever came."""
+        response = self._response
+        if response is not None and response.is_refusal:
+            self._refuse(response, now)
+        elif cause is not None:
+            self._fail_attempt(cause, now)
+        elif response is None:
+            self._fail_attempt(
+                _broken("the vendor closed without an answer", "reset_before_headers", "upstream_unavailable"), now
+            )
+        else:
+            self._end_response(response, now)
+        return self.answer.flush(now)
+
+    def tick(self, now: float) -> bytes:
+        if self.do != "done":
+            self._check_deadlines(now)
+        if self.do != "done" and self._streams:
+            if not self.answer.released and now - self.started_at >= self._pace.headers_after:
+                self.answer.release()
+            elif self.answer.released and now - self.answer.last_out >= self._pace.heartbeat:
+                self.answer.heartbeat()
+        return self.answer.flush(now)
+
+    def cancel(self, reason: Leaving, now: float) -> bytes:
+        """The client left, stopped reading, or asked to stop: the vendor's run is dropped."""
+        if self.do != "done":
+            self._leave_attempt(reason)
+            self._cancel(MessageCanceled(reason), now)
+        return self.answer.flush(now)
+
+    def fail(self, error: GatewayError, now: float) -> bytes:
+        """Ends the message for a reason of ours."""
+        if self.do != "done":
+            self._leave_attempt(error.cause)
+            self._fail(error, now)
+        return self.answer.flush(now)
+
+    # Attempts.
+
+    def _open_next(self, failure: Failure | None, now: float) -> None:
+        while (choice := self._plan.next(failure, now)) is not None:
+            target, _ = choice
+            self._attempt = Attempt(target, now)
+            self.attempts.append(self._attempt)
+            self.answer.begin(target.vendor, len(self.attempts))
+            self.request = self._response = None
+            self.renew = False
+            self.do = "authorize"
+            self.epoch += 1
+            try:
+                self._try = _Try(self._ask.translator(target, Blocks(self._numbering)), now)
+            except Exception as error:  # noqa: BLE001  (a protocol may be anybody's)
+                explained = self._explain(error)
+                self._attempt.outcome = explained.cause
+                failure = Failure(explained, "not_sent", target)
+            else:
+                return
+        if failure is None:
+            raise ValueError("a plan without a target")
+        self._fail(failure.error, now)
+
+    def _advance(self, response: VendorResponse | None, now: float) -> None:
+        """Asks the translator for its next request; where there is none, the attempt is to be finished."""
+        attempt = self._try
+        try:
+            if attempt.calls is None:
+                attempt.calls = attempt.translator.requests(self._ask.turn(self.target))
+            self.request = next(attempt.calls) if response is None else attempt.calls.send(response)
+        except StopIteration:
+            self._finish(now)
+        except Exception as error:  # noqa: BLE001  (a translator may be anybody's)
+            self._fail_attempt(error, now)
+        else:
+            self._call(now)
+
+    def _call(self, now: float) -> None:
+        self.do = "call"
+        self.epoch += 1
+        self._response = None
+        self._try.is_connecting = True
+        self._try.called_at = now
+        self._note_ending(now)
+
+    def _finish(self, now: float) -> None:
+        """Bytes and requests are over: what the translator has left to say must hold a terminal."""
+        attempt = self._try
+        if not attempt.is_finishing:
+            attempt.is_finishing = True
+            epoch = self.epoch
+            try:
+                self._consume(attempt.translator.finish(), now)
+            except Exception as error:  # noqa: BLE001  (a translator may be anybody's)
+                self._fail_attempt(error, now)
+            if self.epoch != epoch:
+                return
+        self._fail_attempt(_broken("the vendor's answer ended before its terminal", "truncated"), now)
+
+    def _fail_attempt(self, cause: BaseException, now: float) -> None:
+        attempt = self._try
+        if attempt.translator.ending and not attempt.is_finishing:
+            self._finish(now)
+            return
+        error = self._explain(cause)
+        self._leave_attempt(error.cause)
+        if self.answer.committed:
+            self._fail(error, now)
+            return
+        self._open_next(Failure(error, attempt.phase, self.target), now)
+
+    def _explain(self, cause: BaseException) -> GatewayError:
+        """Any exception as a `GatewayError`; one that nobody declared is our bug, and its text never leaves us."""
+        match cause:
+            case GatewayError():
+                error = cause
+            case Malformed():
+                error = _broken("the vendor sent an event that cannot be read", "malformed")
+                error.vendor_message = str(cause)
+            case TooLarge():
+                error = _broken(str(cause), "too_large")
+            case _:
+                self.bugs.append(cause)
+                error = GatewayError("internal", "the gateway failed")
+        if error.code.startswith("upstream_") or error.vendor_code is not None:
+            error.vendor = error.vendor or self.target.vendor
+        return error
+
+    # The response in hand.
+
+    def _judge(self, response: _Response, now: float) -> None:
+        """What is to become of a response, by its status and headers."""
+        request = self.request
+        if request is None:
+            raise ValueError("an answer without a request")
+        status, headers = response.status, response.headers
+        is_wanted = 200 <= status < 300 or status in request.own_statuses
+        is_plain = headers.get("Content-Encoding", "identity").strip().lower() in {"", "identity"}
+        if 300 <= status < 400:
+            self._fail_attempt(_broken("the vendor answered with a redirect", "redirect"), now)
+        elif status in {204, 205}:
+            self._fail_attempt(_broken("the vendor answered without a body", "truncated"), now)
+        elif not is_wanted:
+            response.is_refusal = True
+            if not is_plain:
+                self._refuse(response, now)
+        elif not is_plain:
+            self._fail_attempt(_broken("the vendor compressed its answer", "encoding"), now)
+        elif request.framing is not None and status not in request.own_statuses:
+            framing = request.framing()
+            media_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            if media_type in framing.content_types:
+                response.framing = framing
+            else:
+                response.is_refusal = True
+
+    def _keep(self, response: _Response, data: bytes, now: float) -> None:
+        response.keep(data)
+        if response.is_refusal and response.size >= self._limits.error_body:
+            self._refuse(response, now)
+        elif response.size > self._limits.record:
+            self._fail_attempt(_broken(f"a document is over {self._limits.record} bytes", "too_large"), now)
+
+    def _refuse(self, response: _Response, now: float) -> None:
+        attempt = self._try
+        if response.status == 401 and attempt.has_session and not attempt.was_renewed:
+            attempt.was_renewed = True
+            self.renew = True
+            self.do = "authorize"
+            self.epoch += 1
+            self._response = None
+            return
+        body = response.body[: self._limits.error_body]
+        try:
+            error = attempt.translator.refuse(response.status, response.headers, body)
+        except Exception as bug:  # noqa: BLE001  (a translator may be anybody's)
+            self._fail_attempt(bug, now)
+            return
+        error.vendor_status = response.status
+        self._fail_attempt(error, now)
+
+    def _end_response(self, response: _Response, now: float) -> None:
+        """The body is whole, or its trailers were waited for long enough: the translator goes on."""
+        if response.framing is not None:
+            epoch = self.epoch
+            try:
+                records = response.framing.end()
+            except TooLarge as error:
+                self._fail_attempt(error, now)
+                return
+            self._feed(records, now)
+            if self.epoch != epoch:
+                return
+        self._response = None
+        self._advance(VendorResponse(response.status, response.headers, response.body), now)
+
+    # Events.
+
+    def _feed(self, records: Sequence[Record], now: float) -> None:
+        feed = self._try.translator.feed
+        epoch = self.epoch
+        try:
+            for index, record in enumerate(records):
+                self._consume(feed(record), now)
+                if self.epoch != epoch:
+                    self._count_after_terminal(records[index + 1 :])
+                    return
+            self.answer.check_size()
+        except Exception as error:  # noqa: BLE001  (a translator may be anybody's)
+            self._fail_attempt(error, now)
+        else:
+            self._note_ending(now)
+
+    def _consume(self, events: Iterable[Event | Notice], now: float) -> None:
+        """Passes events on until the terminal; each real one feeds the idle timer."""
+        attempt = self._try
+        take = self.answer.take
+        for event in events:
+            if type(event) is not TextDelta:
+                if isinstance(event, MessageCompleted | MessageCanceled):
+                    self._end(event, now)
+                    return
+                if isinstance(event, Notice):
+                    self._attempt.notices[event.kind] += 1
+                    continue
+                if isinstance(event, VendorEvent):
+                    self._pass_vendor_event(event, now)
+                    continue
+            take(event, attempt.translator.model, now)
+            attempt.last_event = now
+            if not attempt.has_event:
+                self._note_first_event(now)
+
+    def _note_first_event(self, now: float) -> None:
+        self._try.has_event = True
+        if self.first_event_at is None:
+            self.first_event_at = now
+
+    def _note_ending(self, now: float) -> None:
+        if self._try.translator.ending:
+            self._try.ending_at = now if self._response is None else (self._try.ending_at or now)
+
+    def _pass_vendor_event(self, event: VendorEvent, now: float) -> None:
+        """What we do not know may be a heartbeat, so it feeds no timer."""
+        self._attempt.unknown_events += 1
+        if self._ask.wants_vendor_events:
+            named = msgspec.structs.replace(event, vendor=self.target.vendor)
+            self.answer.take(named, self._try.translator.model, now)
+
+    def _count_after_terminal(self, records: Sequence[Record]) -> None:
+        if self.do == "done" and self.outcome == "completed":
+            with suppress(Exception):
+                for record in records:
+                    if any(not isinstance(event, Notice) for event in self._try.translator.feed(record)):
+                        self._attempt.notices["after_terminal"] += 1
+
+    # Endings.
+
+    def _leave_attempt(self, outcome: Cause | Literal["completed"]) -> None:
+        """The attempt is over; what its translator knows by now is kept."""
+        translator, attempt = self._try.translator, self._attempt
+        attempt.outcome = outcome
+        attempt.vendor_ids = dict(translator.vendor_ids)
+        attempt.model = translator.model
+        if self._try.calls is not None:
+            with suppress(Exception):
+                self._try.calls.close()
+
+    def _end(self, terminal: MessageCompleted | MessageCanceled, now: float) -> None:
+        if isinstance(terminal, MessageCanceled):
+            self._leave_attempt("canceled")
+            self._cancel(terminal, now)
+            return
+        objection = self.answer.objection(terminal)
+        if objection is not None:
+            self._try.is_finishing = True
+            self._fail_attempt(objection, now)
+            return
+        self._leave_attempt("completed")
+        self.answer.end(terminal, self._attempt.vendor_ids, self._attempt.model)
+        self._be_done("completed", now)
+
+    def _cancel(self, terminal: MessageCanceled, now: float) -> None:
+        self.answer.end(terminal, self._attempt.vendor_ids, self._attempt.model)
+        self._be_done("canceled", now)
+
+    def _fail(self, error: GatewayError, now: float) -> None:
+        self.error = error
+        self.answer.fail(error, self._ask.request_id, self._attempt.vendor_ids)
+        self._be_done("failed", now)
+
+    def _be_done(self, outcome: Outcome, now: float) -> None:
+        self.outcome = outcome
+        self.ended_at = now
+        self.do = "done"
+        self.epoch += 1
+        self._response = None
+
+    # Time.
+
+    def _check_deadlines(self, now: float) -> None:
+        attempt, response, deadlines = self._try, self._response, self.target.deadlines
+        if attempt.ending_at is not None:
+            if now - attempt.ending_at >= ENDING_GRACE:
+                self._stop_waiting_for_trailers(now)
+        elif response is not None and response.is_refusal:
+            if now - response.answered_at >= REFUSAL_GRACE:
+                self._refuse(response, now)
+        elif now - self._attempt.started >= deadlines.total:
+            self._time_out("the vendor took too long in all", "total_timeout", now)
+        elif self.do == "call" and attempt.is_connecting and now - attempt.called_at >= deadlines.connect:
+            self._time_out("the vendor could not be reached in time", "connect_timeout", now)
+        elif not attempt.has_event and now - self._attempt.started >= deadlines.first_event:
+            self._time_out("the vendor did not begin to answer in time", "first_event_timeout", now)
+        elif attempt.has_event and now - attempt.last_event >= deadlines.idle:
+            self._time_out("the vendor fell silent", "idle_timeout", now)
+
+    def _stop_waiting_for_trailers(self, now: float) -> None:
+        response = self._response
+        if response is None or response.framing is None:
+            self._finish(now)
+        else:
+            self._end_response(response, now)
+
+    def _time_out(self, message: str, cause: Cause, now: float) -> None:
+        self._fail_attempt(GatewayError("upstream_timeout", message, cause=cause), now)
+
+
+def _broken(message: str, cause: Cause, code: Code = "upstream_protocol") -> GatewayError:
+    return GatewayError(code, message, cause=cause)

@@ -1,0 +1,92 @@
+"""What all runs of a process share: vendors, connections, sessions, and the sweeper that keeps their deadlines.
+
+async with Relay(vendors) as relay:
+    run = relay.start(core, downstream)
+    last = await run.run()
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Self
+
+from gateway.canonical.errors import GatewayError
+from gateway.relay.core import Core
+from gateway.relay.downstream import Downstream
+from gateway.relay.run import Run, Vendor
+from gateway.relay.sessions import Sessions
+from gateway.relay.upstream import Pool
+
+SWEEP_INTERVAL = 0.5
+"""Seconds between two looks at every run: how late a deadline or a heartbeat may be."""
+
+
+class Relay:
+    def __init__(
+        self,
+        vendors: Mapping[str, Vendor],
+        *,
+        send_deadline: float = 30.0,
+        ssl_context: ssl.SSLContext | None = None,
+        on_bug: Callable[[BaseException], None],
+    ) -> None:
+        self.pool = Pool(ssl_context)
+        self.sessions = Sessions()
+        self.runs: set[Run] = set()
+        self._vendors = vendors
+        self._send_deadline = send_deadline
+        self._on_bug = on_bug
+        self._sweeper: asyncio.Task[None] | None = None
+        self._is_idle = asyncio.Event()
+
+    def vendor(self, name: str) -> Vendor:
+        return self._vendors[name]
+
+    @contextmanager
+    def running(self, core: Core, downstream: Downstream | None) -> Iterator[Run]:
+        """A run that the sweeper looks after as long as the block lasts."""
+        run = Run(core, self, downstream, self._send_deadline)
+        self.runs.add(run)
+        try:
+            yield run
+        finally:
+            self.runs.discard(run)
+            if not self.runs:
+                self._is_idle.set()
+
+    async def drain(self, grace: float, error: GatewayError) -> None:
+        """Lets the runs end by themselves for `grace` seconds; then `error` is their terminal."""
+        self._is_idle.clear()
+        if self.runs:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._is_idle.wait(), grace)
+        for run in list(self.runs):
+            run.stop(error)
+
+    async def __aenter__(self) -> Self:
+        self._sweeper = asyncio.create_task(self._sweep())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._sweeper
+        self.pool.close()
+        await asyncio.sleep(0)  # the transports' own goodbye
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_INTERVAL)
+            now = time.monotonic()
+            self.pool.sweep(now)
+            for run in list(self.runs):
+                try:
+                    run.sweep(now)
+                except Exception as error:  # noqa: BLE001  (one run's bug must not stop the clock of all)
+                    self._on_bug(error)

@@ -1,0 +1,82 @@
+"""The edge every request passes: its id, and one shape for every error, the router's own included.
+
+A client's `X-Request-Id` is kept where it is a plain name, and refused otherwise: it goes into headers and log lines.
+"""
+
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from gateway.canonical.errors import Code, GatewayError
+from gateway.protocols.base import Dialect
+from gateway.server.gateway import GATEWAY, REQUEST_ID
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+PLAIN_HEADERS = ("X-Request-Id", "Idempotency-Key")
+"""Headers whose values reach headers, keys or log lines of ours."""
+
+ROUTER_CODES: dict[int, tuple[Code, str]] = {
+    404: ("not_found", "no such path"),
+    405: ("method_not_allowed", "this path does not take this method"),
+    413: ("payload_too_large", "the body is too large"),
+}
+
+
+@web.middleware
+async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
+    gateway = request.app[GATEWAY]
+    given = request.headers.get("X-Request-Id")
+    is_plain = given is not None and _NAME.fullmatch(given) is not None
+    request_id = given if given is not None and is_plain else f"req_{secrets.token_hex(12)}"
+    request[REQUEST_ID] = request_id
+    try:
+        _refuse_odd_headers(request)
+        response = await handler(request)
+    except GatewayError as error:
+        response = refuse(gateway.dialect, error, request_id)
+    except web.HTTPException as error:
+        response = _in_our_shape(gateway.dialect, error, request_id)
+    except Exception as error:
+        gateway.metrics.unhandled_error()
+        gateway.log.error("unhandled", request_id=request_id, exc_info=error)  # noqa: TRY400  (exc_info says it)
+        response = refuse(gateway.dialect, GatewayError("internal", "the gateway failed"), request_id)
+    gateway.metrics.request(_handler_name(request), response.status)
+    return response
+
+
+def refuse(dialect: Dialect, error: GatewayError, request_id: str) -> web.Response:
+    """An error as a whole response. A body that was not read to its end is not waited for: the connection closes."""
+    told = dialect.error(error, request_id)
+    response = web.Response(status=told.status, body=told.body, headers={**told.headers, "X-Request-Id": request_id})
+    if error.code in {"payload_too_large", "request_timeout"}:
+        response.force_close()
+    return response
+
+
+def _refuse_odd_headers(request: web.Request) -> None:
+    for name in PLAIN_HEADERS:
+        for value in request.headers.getall(name, []):
+            if not _NAME.fullmatch(value):
+                raise GatewayError(
+                    "bad_request", f"the header {name} is not a plain name", details={"path": f"headers.{name}"}
+                )
+
+
+def _in_our_shape(dialect: Dialect, error: web.HTTPException, request_id: str) -> web.StreamResponse:
+    if error.status < 400:
+        return error
+    code, message = ROUTER_CODES.get(error.status, ("bad_request", "the request cannot be read"))
+    response = refuse(dialect, GatewayError(code, message), request_id)
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        response.headers["Allow"] = error.headers["Allow"]
+    return response
+
+
+def _handler_name(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unmatched"

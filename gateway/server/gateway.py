@@ -1,0 +1,102 @@
+"""What the handlers share, built by the composition root and kept under one `AppKey`."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from aiohttp import web
+from msgspec import Struct
+
+from gateway.canonical.errors import GatewayError
+from gateway.conversations.store import Store
+from gateway.protocols.base import Descriptor, Dialect
+from gateway.relay.answer import Limits
+from gateway.relay.relay import Relay
+from gateway.routing.plan import Route
+from gateway.telemetry.metrics import Metrics
+
+ANONYMOUS = "anonymous"
+"""Who owns what is made under a configuration without keys, which serves on loopback alone."""
+
+
+class Log(Protocol):
+    """What the server asks of a structured logger."""
+
+    def info(self, event: str, **fields: Any) -> Any: ...
+    def error(self, event: str, **fields: Any) -> Any: ...
+
+
+class Key(Struct, frozen=True):
+    """A caller's key by its SHA-256 digest."""
+
+    id: str
+    digest: bytes
+
+
+class Keys:
+    def __init__(self, keys: tuple[Key, ...]) -> None:
+        self._keys = keys
+
+    def owner(self, presented: str | None) -> str:
+        """The id of the key presented; every digest is compared, each in constant time. Raises `unauthorized`."""
+        if not self._keys:
+            return ANONYMOUS
+        digest = hashlib.sha256((presented or "").encode("utf-8", "surrogateescape")).digest()
+        matches = [key.id for key in self._keys if hmac.compare_digest(key.digest, digest)]
+        if not matches or presented is None:
+            raise GatewayError("unauthorized", "a valid gateway key is needed")
+        return matches[0]
+
+
+class Edge(Struct, frozen=True):
+    """Limits of what a client may send: bytes and seconds."""
+
+    max_body: int = 1024 * 1024
+    body_deadline: float = 15.0
+    send_deadline: float = 30.0
+
+
+class Gateway:
+    def __init__(
+        self,
+        *,
+        relay: Relay,
+        store: Store,
+        metrics: Metrics,
+        log: Log,
+        routes: Mapping[str, Route],
+        default_route: str | None,
+        protocols: Mapping[str, Descriptor],
+        dialect: Dialect,
+        keys: Keys,
+        edge: Edge,
+        limits: Limits,
+    ) -> None:
+        self.relay = relay
+        self.store = store
+        self.metrics = metrics
+        self.log = log
+        self.routes = routes
+        self.default_route = default_route
+        self.protocols = protocols
+        self.dialect = dialect
+        """In whose words errors are told where no dialect's route was matched."""
+        self.keys = keys
+        self.edge = edge
+        self.limits = limits
+        self.is_ready = False
+
+    def route(self, name: str | None) -> Route:
+        """The route asked for, or the default one. Raises `not_found`, and `bad_request` where none is the default."""
+        chosen = name or self.default_route
+        if chosen is None:
+            raise GatewayError("bad_request", "`route` is needed: there is no default", details={"path": "$.route"})
+        route = self.routes.get(chosen)
+        if route is None:
+            raise GatewayError("not_found", "no such route", details={"path": "$.route"})
+        return route
+
+
+GATEWAY = web.AppKey("gateway", Gateway)
+REQUEST_ID = web.RequestKey("request_id", str)

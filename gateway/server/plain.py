@@ -1,0 +1,45 @@
+"""The small handlers: which routes there are, whether the process lives and is ready, and its metrics."""
+
+import msgspec
+from aiohttp import web
+
+from gateway.protocols.base import ClientRequest
+from gateway.routing.plan import Route
+from gateway.server.gateway import GATEWAY, Gateway
+
+
+async def routes(request: web.Request) -> web.Response:
+    """`GET /v1/routes`: {"data": [{"name", "targets": [{"vendor", "protocol", ...}], "capabilities"}], ...}."""
+    gateway = request.app[GATEWAY]
+    gateway.keys.owner(gateway.dialect.credential(ClientRequest(request.headers, b"")))
+    data = [_describe(gateway, route) for route in gateway.routes.values()]
+    return _json({"data": data, "next_cursor": None})
+
+
+async def healthz(_: web.Request) -> web.Response:
+    """The process lives."""
+    return _json({"status": "ok"})
+
+
+async def readyz(request: web.Request) -> web.Response:
+    """The process takes messages; 503 before it has started and while it drains."""
+    is_ready = request.app[GATEWAY].is_ready
+    return _json({"status": "ready" if is_ready else "not ready"}, 200 if is_ready else 503)
+
+
+async def metrics(request: web.Request) -> web.Response:
+    body, content_type = request.app[GATEWAY].metrics.exposition()
+    return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+def _describe(gateway: Gateway, route: Route) -> dict[str, object]:
+    targets = [
+        {"vendor": target.vendor, "protocol": target.protocol, **msgspec.to_builtins(target.settings)}
+        for target in route.targets
+    ]
+    first = gateway.protocols[route.targets[0].protocol]
+    return {"name": route.name, "targets": targets, "capabilities": dict(first.capabilities)}
+
+
+def _json(document: object, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=msgspec.json.encode(document), content_type="application/json")
