@@ -18,6 +18,7 @@ from gateway.canonical.events import (
     Data,
     DataFrame,
     Event,
+    Executor,
     File,
     InputRequested,
     MessageRouted,
@@ -66,8 +67,7 @@ class Assembler:
         self._steps: dict[int, StepStarted] = {}
         self.has_answer = False
         """Whether there was a text, tool call, file, data frame, data or input request."""
-        self.broken_calls: dict[str, str] = {}
-        """Tool calls that did not complete: id -> executor."""
+        self._broken_calls: dict[str, Executor] = {}
 
     def add(self, event: Event) -> None:
         if type(event) is TextDelta:
@@ -93,6 +93,11 @@ class Assembler:
                 events.append(ToolCallCompleted(number, call.tool_call_id, call.name, {}, "cut", text))
         events += [StepCompleted(step.step, step.name) for step in reversed(self._steps.values())]
         return events
+
+    def unfinished_calls(self) -> dict[str, Executor]:
+        """Tool calls that are open, cut or unreadable: id -> executor."""
+        calls = [block.started for block in self._open.values() if block.kind is ToolCallStarted]
+        return self._broken_calls | {call.tool_call_id: call.executor for call in calls}
 
     def parts(self) -> list[m.Part]:
         """The finished parts; an open block is left out."""
@@ -129,7 +134,7 @@ class Assembler:
         block = self._open.pop(event.block)
         executor = block.started.executor
         if event.status != "complete":
-            self.broken_calls[event.tool_call_id] = executor
+            self._broken_calls[event.tool_call_id] = executor
         block.part = m.ToolCallPart(
             tool_call_id=event.tool_call_id,
             name=event.name,

@@ -1,9 +1,9 @@
 """Opens, grows and completes blocks, so that a translator only says what its vendor said.
 
-A translator names a block by its vendor's own key ("" where the vendor has one block at a time); each method returns the
-events to yield, as a tuple. What the vendor leaves out is made up for: a delta opens its block, a second start changes
-nothing. Block and step numbers and invented ids come from a `Numbering` that lives as long as the message, so that they
-never repeat across attempts.
+A translator names a block by its vendor's own key ("" where the vendor has one block at a time); each method returns
+the events to yield, as a tuple. What the vendor leaves out is made up for: a delta opens its block, a second start
+changes nothing. Block and step numbers and invented ids come from a `Numbering` that lives as long as the message, so
+that they never repeat across attempts.
 
 Raises `GatewayError("upstream_protocol")` above `MAX_BLOCKS` blocks or steps in one message.
 """
@@ -44,6 +44,8 @@ class Numbering:
         self._next_block = 0
         self._next_step = 0
         self._next_id = 0
+        self.taken: set[str] = set()
+        """Ids that vendors gave, and that none of ours may be."""
 
     def block(self) -> int:
         self._next_block = _below_cap(self._next_block, "blocks")
@@ -55,8 +57,10 @@ class Numbering:
 
     def identify(self, prefix: str) -> str:
         """An id such as `call_0`, for a vendor that gives none."""
+        while (invented := f"{prefix}_{self._next_id}") in self.taken:
+            self._next_id += 1
         self._next_id += 1
-        return f"{prefix}_{self._next_id - 1}"
+        return invented
 
 
 class Growing(Struct):
@@ -152,6 +156,7 @@ class Blocks:
         self._texts = _Prose(numbering, TextStarted, TextDelta, TextCompleted)
         self._reasonings = _Prose(numbering, ReasoningStarted, ReasoningDelta, ReasoningCompleted)
         self._calls: dict[str, GrowingCall] = {}
+        self._call_keys: dict[str, str] = {}
         self._steps: dict[str, GrowingStep] = {}
 
     def start_text(self, key: str = "") -> Events:
@@ -169,7 +174,7 @@ class Blocks:
         return self._texts.complete(key, signature)
 
     def settle_text(self, text: str, key: str = "", signature: str | None = None) -> Events:
-        """Completes a text whose whole the vendor repeats: what is missing follows as a delta, what differs is replaced."""
+        """Completes a text whose whole the vendor repeats: what is missing is added, what differs is replaced."""
         return self._texts.settle(key, text, signature)
 
     def text_block(self, key: str = "") -> int | None:
@@ -195,11 +200,15 @@ class Blocks:
     def start_call(
         self, key: str, name: str, *, tool_call_id: str | None = None, executor: Executor = "unknown"
     ) -> Events:
-        """Opens a tool call; without an id of the vendor's it gets one of ours."""
-        if key in self._calls:
+        """Opens a tool call; without an id of the vendor's, or with one of another call, it gets one of ours.
+
+        A call that comes again under its key and id, also after its completion, changes nothing.
+        """
+        if key in self._calls or (tool_call_id and self._call_keys.get(tool_call_id) == key):
             return ()
-        call = GrowingCall(self.numbering.block(), [], tool_call_id or self.numbering.identify("call"), name)
+        call = GrowingCall(self.numbering.block(), [], self._unused_call_id(tool_call_id), name)
         self._calls[key] = call
+        self._call_keys[call.tool_call_id] = key
         return (ToolCallStarted(call.number, call.tool_call_id, name, executor),)
 
     def call(self, key: str, delta: str) -> Events:
@@ -238,6 +247,12 @@ class Blocks:
                 call.number, call.tool_call_id, call.name, parsed, "complete", None, signature
             )
         return (*before, completed)
+
+    def _unused_call_id(self, wanted: str | None) -> str:
+        if not wanted or wanted in self._call_keys:
+            return self.numbering.identify("call")
+        self.numbering.taken.add(wanted)
+        return wanted
 
     def start_step(self, name: str | None = None, key: str = "") -> Events:
         if key in self._steps:

@@ -1,8 +1,8 @@
 """The one exception that crosses rooms, and the closed table of its codes.
 
 A `GatewayError` says what failed in our words (`message`, safe to show to a client), under a code of `CODES`. What the
-vendor said stays apart: `vendor_code` and `vendor_request_id` are shown, `vendor_message` goes to the log alone, because
-a vendor's text may hold our key, an internal address or a stack.
+vendor said stays apart: `vendor_code` and `vendor_request_id` are shown, `vendor_message` goes to the log alone,
+because a vendor's text may hold our key, an internal address or a stack.
 
 `cause` is the attempt's outcome in the metrics: finer than the code, and as closed a set (`CAUSES`).
 """
@@ -116,7 +116,7 @@ CODES: dict[Code, Row] = {
 
 
 class ErrorBody(Struct, frozen=True, omit_defaults=True):
-    """The error as a client reads it, in HTTP bodies (below `error`) and in `message.failed`. `retry_after` is seconds."""
+    """The error as a client reads it: in HTTP bodies (below `error`), in `message.failed`. `retry_after` is seconds."""
 
     code: Code
     message: str

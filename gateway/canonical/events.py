@@ -1,7 +1,7 @@
 """The closed union of what a client is told while a message is answered.
 
-Each event is a frozen Struct whose tag is its `type`. It carries no sequence: that is its place in the message's log, and
-the encoder is given it. A field that does not apply is absent on the wire, never null.
+Each event is a frozen Struct whose tag is its `type`. It carries no sequence: that is its place in the message's log,
+and the encoder is given it. A field that does not apply is absent on the wire, never null.
 
     message.started -> message.routed -> blocks, results, steps ... -> message.completed | .failed | .canceled
 
@@ -21,7 +21,7 @@ ToolCallStatus = Literal["complete", "cut", "unreadable"]
 
 
 class Usage(Struct, frozen=True, omit_defaults=True):
-    """A cumulative snapshot. Cached tokens are part of the input, reasoning tokens of the output; credits may be fractional."""
+    """A cumulative snapshot. Cached tokens are part of the input, reasoning of the output; credits may be fractions."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None

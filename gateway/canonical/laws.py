@@ -4,8 +4,9 @@
     Laws().end()          at the end of the stream: was there a terminal?
     check_stream(events)  both, over a whole stream
 
-The numbers are those of the list in the design: 1 start, 2 one terminal, 3 blocks, 4 deltas spell the text, 5 tool calls,
-7 whole characters, 9 a true ending. (6, silence, 8, dialects, and the sequence numbers need a clock or bytes: see tests.)
+The numbers are those of the list in the design: 1 start, 2 one terminal, 3 blocks, 4 deltas spell the text, 5 tool
+calls, 7 whole characters, 9 a true ending. (6, silence, 8, dialects, and the sequence numbers need a clock or bytes:
+see tests.)
 """
 
 from collections.abc import Callable, Iterable
@@ -89,8 +90,11 @@ class Laws:
         if self._routed:
             _require(event.from_ is not None and event.discard is not None, 3, "a switch does not say so")
             self._all_closed("a switch")
-        self._answered = self._answered and not event.discard
         self._routed = True
+        if event.discard:
+            self._answered = False
+            self._calls = {}
+            self._broken_client_calls = set()
 
     def _start(self, event: TextStarted | ReasoningStarted) -> None:
         if event.replaces is not None:

@@ -1,7 +1,7 @@
 """One stored utterance: the JSON answer, an entry of `history`, and what the store keeps.
 
-A part is a finished block with the fields of its events. Parts stand in the order in which their blocks were opened; the
-correction of a block stands in the place of what it replaces.
+A part is a finished block with the fields of its events. Parts stand in the order in which their blocks were opened;
+the correction of a block stands in the place of what it replaces.
 """
 
 from datetime import datetime

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 from gateway.canonical.message import FilePart, ImagePart, InputResponsePart, Part, Role, TextPart, ToolResultPart
 
 Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._-]+\Z")]
-"""Names and ids a client may send: they go into paths, headers, labels and keys, so they hold nothing that means something there."""
+"""Names and ids a client may send: they go into paths, headers, labels and keys, so they hold no special character."""
 
 UserId = Annotated[str, Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+\Z")]
 

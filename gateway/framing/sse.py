@@ -1,8 +1,9 @@
 """The event stream format, read and written: WHATWG HTML, section 9.2 (https://html.spec.whatwg.org/#server-sent-events).
 
 `SseDecoder` is incremental and takes linear time: bytes are split where they arrive and an unfinished line is kept in
-pieces. Line ends are LF, CR or CRLF; a CR ends its line at once, so that the last event of a CR stream is not held back.
-Where it departs from a browser: a line or an event over `limit` bytes raises `TooLarge`, and nothing ever reconnects.
+pieces. Line ends are LF, CR or CRLF; a CR ends its line at once, so that the last event of a CR stream is not held
+back. Where it departs from a browser: a line or an event over `limit` bytes raises `TooLarge`, and nothing ever
+reconnects.
 """
 
 from typing import ClassVar

@@ -24,7 +24,7 @@ MAX_SHOWN = 100
 
 
 class Malformed(Exception):  # noqa: N818  (it names the fact)
-    """JSON that cannot be read, or a known type with a wrong field. The text gives the path; it is for the log alone."""
+    """JSON that cannot be read, or a known type with a wrong field. The text gives the path, for the log alone."""
 
     def __init__(self, reason: object) -> None:
         super().__init__(str(reason)[:MAX_SHOWN])

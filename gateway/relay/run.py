@@ -85,6 +85,8 @@ class Run:
         except (ClientGone, asyncio.CancelledError):
             self.core.cancel("client_gone", clock())
             raise
+        except Exception as bug:  # noqa: BLE001  (a bug of ours must not cost the client its terminal event)
+            self._confess(bug)
         finally:
             self._let_go()
         return self._last
@@ -219,16 +221,25 @@ class Run:
 
     def on_head(self, status: int, headers: Headers) -> None:
         if self.core.epoch == self._epoch:
-            self._emit(self.core.answered(status, headers, clock()))
+            try:
+                self._emit(self.core.answered(status, headers, clock()))
+            except Exception as bug:  # noqa: BLE001  (as in `run`)
+                self._confess(bug)
 
     def on_body(self, data: bytes) -> None:
         if self.core.epoch == self._epoch:
-            self._emit(self.core.received(data, clock()))
+            try:
+                self._emit(self.core.received(data, clock()))
+            except Exception as bug:  # noqa: BLE001  (as in `run`)
+                self._confess(bug)
 
     def on_end(self, error: GatewayError | None) -> None:
         self._connection = None
         if self.core.epoch == self._epoch:
-            self._emit(self.core.ended(error, clock()))
+            try:
+                self._emit(self.core.ended(error, clock()))
+            except Exception as bug:  # noqa: BLE001  (as in `run`)
+                self._confess(bug)
 
     # Towards the client, and waking the handler.
 
@@ -248,6 +259,10 @@ class Run:
                     self._connection.pause()
         if core.epoch != self._epoch or self._is_stalled or self._client_is_gone:
             self._rouse()
+
+    def _confess(self, bug: Exception) -> None:
+        self.core.bugs.append(bug)
+        self._emit(self.core.fail(GatewayError("internal", "the gateway failed"), clock()))
 
     def _rouse(self) -> None:
         if self._wake is not None:

@@ -29,7 +29,7 @@ from msgspec import Struct
 from gateway.canonical.errors import Cause, GatewayError
 from gateway.protocols.base import Headers, VendorRequest
 
-UNLIMITED = 1 << 40
+UNLIMITED = 1 << 30
 """For the parser's own flow control, which is not used: each read's bytes are taken out as soon as they are parsed."""
 
 KEEPALIVE = 15.0
@@ -142,6 +142,12 @@ class Connection(BaseProtocol):
         self._closes = True
         if self.transport is not None:
             self.transport.abort()
+
+    def pause_reading(self) -> None:
+        """The parser's flow control is not used: what it parsed is taken out at once."""
+
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002  (aiohttp's signature)
+        """As `pause_reading`; aiohttp's own would parse again from within a read."""
 
     def data_received(self, data: bytes) -> None:
         if self._parser is None:

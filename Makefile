@@ -1,0 +1,72 @@
+# Every target sets up what it needs. `make` alone prints the list.
+
+PYTHON ?= python3
+PORT ?= 8080
+
+BIN := .venv/bin
+INSTALLED := .venv/installed
+WHOLE := gateway/canonical/*,gateway/framing/*,gateway/protocols/*
+READY := import urllib.request as u; u.build_opener(u.ProxyHandler({})).open("http://127.0.0.1:$(PORT)/readyz", timeout=1)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format acceptance bench soak clean
+
+help: ## this list
+	@echo "make TARGET [PORT=$(PORT)] [PYTHON=$(PYTHON)]"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(INSTALLED) ## the gateway on 127.0.0.1:PORT with simulated vendors; Ctrl-C ends it
+	@$(BIN)/gateway serve --config config/demo.toml --port $(PORT) & gateway=$$!; \
+	trap 'kill $$gateway 2>/dev/null; wait $$gateway; exit 0' INT TERM; \
+	until $(BIN)/python -c '$(READY)' 2>/dev/null; do kill -0 $$gateway 2>/dev/null || exit 1; sleep 0.1; done; \
+	kill -0 $$gateway 2>/dev/null || exit 1; \
+	echo; \
+	echo "Ready. In another terminal:"; \
+	echo; \
+	for body in '{"route":"hardwire","content":"Hello"}' '{"route":"chatbase","content":"Hello"}' \
+		'{"route":"hardwire","content":"Hello","stream":false}'; do \
+		echo "  curl -N http://127.0.0.1:$(PORT)/v1/messages -H 'Content-Type: application/json' -d '$$body'"; \
+	done; \
+	echo; \
+	wait $$gateway
+
+test: $(INSTALLED) ## all tests that need no other program, with coverage
+	$(BIN)/coverage erase
+	$(BIN)/pytest -n 2 --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/coverage report --include='$(WHOLE)' --fail-under=100
+
+lint: $(INSTALLED) ## formatting, ruff, mypy
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(INSTALLED) ## mends what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+acceptance: $(INSTALLED) ## tests with other programs; installs promtool with apt-get, which needs root
+	@command -v promtool >/dev/null || { \
+		[ "$$(id -u)" = 0 ] || { echo "promtool is missing: as root, apt-get install prometheus" >&2; exit 1; }; \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus; \
+	}
+	$(BIN)/pytest -m acceptance
+
+bench: $(INSTALLED) ## microseconds of CPU per event and per stream, beside a raw pass-through
+	$(BIN)/python tests/benchmarks/bench.py
+
+soak: $(INSTALLED) ## tests that run for minutes
+	$(BIN)/pytest -m soak
+
+clean: ## removes what was installed and measured
+	rm -rf .venv .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	find gateway tests -name __pycache__ -prune -exec rm -rf {} +
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is $$($(PYTHON) --version 2>&1), and 3.11 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make environments: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
