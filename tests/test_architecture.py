@@ -128,10 +128,10 @@ def test_a_lawful_package_has_nothing_to_complain_of() -> None:
             "import importlib\nimportlib.import_module('gateway.protocols.acme')",
             "gateway.relay.core -> gateway.protocols.acme",
         ),
-        ("gateway/relay/core.py", "__import__('gateway.server')", "gateway.relay.core -> gateway"),
+        ("gateway/relay/core.py", "__import__('gateway.settings')", "gateway.relay.core -> gateway.settings"),
         (
             "gateway/relay/core.py",
-            "from importlib import import_module as i\nimport_module(x)",
+            "from importlib import import_module\nimport_module(name)",
             "gateway.relay.core -> gateway",
         ),
     ],

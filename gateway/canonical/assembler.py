@@ -70,14 +70,15 @@ class Assembler:
         self._broken_calls: dict[str, Executor] = {}
 
     def add(self, event: Event) -> None:
-        if type(event) is TextDelta:
-            self._open[event.block].deltas.append(event.delta)
-            self.size += len(event.delta) + DELTA_COST
-            self.has_answer = True
-        else:
-            handler = self._HANDLERS.get(type(event))
-            if handler is not None:
-                handler(self, event)
+        handler = self._HANDLERS.get(type(event))
+        if handler is not None:
+            handler(self, event)
+
+    def grow_text(self, delta: TextDelta) -> None:
+        """`add`, for the one kind of event that nearly all are."""
+        self._open[delta.block].deltas.append(delta.delta)
+        self.size += len(delta.delta) + DELTA_COST
+        self.has_answer = True
 
     def open_events(self) -> list[Event]:
         """Completions of all open blocks in the order of their numbers, then of the open steps."""
@@ -192,6 +193,7 @@ class Assembler:
     _HANDLERS: ClassVar[dict[type, Callable[["Assembler", Any], None]]] = {
         TextStarted: _start,
         ReasoningStarted: _start,
+        TextDelta: grow_text,
         ReasoningDelta: _grow,
         ToolCallStarted: _start_call,
         ToolCallDelta: _grow,

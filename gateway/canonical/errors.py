@@ -158,6 +158,8 @@ class GatewayError(Exception):
         self.vendor_request_id = vendor_request_id
         self.vendor_message = vendor_message
         self.details = details or {}
+        self.may_be_accepted = True
+        """False where a vendor's refusal proves that nothing of the request was taken: asking again is free."""
 
     @property
     def status(self) -> int:

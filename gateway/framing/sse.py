@@ -44,7 +44,10 @@ class SseDecoder:
         blocks = data.split(b"\n\n")
         rest = blocks.pop()
         for block in blocks:
-            self._feed_block(block, records)
+            if block[:6] == b"data: " and b"\n" not in block and block.isascii() and len(block) <= self._limit:
+                records.append(Record(block[6:], b"", self.last_event_id))
+            else:
+                self._feed_block(block, records)
         if rest:
             self._feed_lines(rest, records)
         return records
@@ -73,16 +76,12 @@ class SseDecoder:
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _feed_block(self, block: bytes, records: list[Record]) -> None:
-        """A whole block in a clean state: the two usual shapes are cut out, the rest goes line by line."""
-        if len(block) <= self._limit:
-            if block[:6] == b"data: " and b"\n" not in block:
-                records.append(self._record(block[6:], b""))
+        """A whole block in a clean state: one of the usual shape is cut up, any other goes line by line."""
+        if len(block) <= self._limit and block[:7] == b"event: ":
+            name, found, data = block.partition(b"\ndata: ")
+            if found and b"\n" not in data and b"\n" not in name:
+                records.append(self._record(data, self._valid(name[7:])))
                 return
-            if block[:7] == b"event: ":
-                name, found, data = block.partition(b"\ndata: ")
-                if found and b"\n" not in data and b"\n" not in name:
-                    records.append(self._record(data, self._valid(name[7:])))
-                    return
         self._feed_lines(block + b"\n\n", records)
 
     def _feed_lines(self, data: bytes, records: list[Record]) -> None:
@@ -168,9 +167,14 @@ class LenientSseDecoder(SseDecoder):
             super()._line(line, records)
 
 
+def event_template(name: bytes) -> bytes:
+    """A frame to be filled in with `%`: first its id, a number, then its data, which holds no line end."""
+    return b"id: %%d\nevent: %b\ndata: %%b\n\n" % name
+
+
 def encode_event(data: bytes, name: bytes, sequence: int) -> bytes:
     """One whole frame; `data` holds no line end, as JSON text does not."""
-    return b"id: %d\nevent: %b\ndata: %b\n\n" % (sequence, name, data)
+    return event_template(name) % (sequence, data)
 
 
 def encode_comment(text: bytes = b"") -> bytes:

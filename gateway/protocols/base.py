@@ -172,6 +172,9 @@ STATUS_CODES: dict[int, Code] = {
 }
 """What a status means where the vendor's own code does not say better."""
 
+REFUSED_BEFORE_READING = frozenset({401, 429})
+"""Statuses that prove that nothing was accepted, at any vendor."""
+
 _MESSAGES: dict[Code, str] = {
     "upstream_rejected": "the vendor rejected the request",
     "upstream_auth": "the vendor refused our credential",
@@ -231,6 +234,7 @@ def refusal(
     )
     error.vendor_status = status
     error.retry_after = retry_after(headers)
+    error.may_be_accepted = status not in REFUSED_BEFORE_READING
     return error
 
 

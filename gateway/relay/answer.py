@@ -58,7 +58,9 @@ class Answer:
         self._held: list[Event] = []
         self._held_size = 0
         self._out: list[bytes] = []
-        self._flows = False
+        self._encode = _encode_nothing if encoder is None else encoder.event
+        self.flows = False
+        """Whether nothing but text is to be expected: committed, released, and the first text was seen."""
 
     def begin(self, vendor: str, attempt: int) -> None:
         self._routed = MessageRouted(vendor, attempt)
@@ -70,10 +72,6 @@ class Answer:
 
     def take(self, event: Event, model: str | None, now: float) -> None:
         """Raises `GatewayError("upstream_protocol")` over a cap."""
-        if self._flows and type(event) is TextDelta:
-            self.assembler.add(event)
-            self._write(event)
-            return
         self.assembler.add(event)
         if type(event) is TextDelta and self.first_text_at is None:
             self.first_text_at = now
@@ -87,7 +85,14 @@ class Answer:
             self._write(event)
         else:
             self._hold(event)
-        self._flows = self.committed and self.first_text_at is not None
+        self.flows = self.released and self.committed and self.first_text_at is not None
+
+    def take_text(self, delta: TextDelta) -> None:
+        """`take`, for the one kind of event that nearly all are; only while `flows`."""
+        self.assembler.grow_text(delta)
+        log = self.log
+        self._out.append(self._encode(len(log), delta))
+        log.append(delta)
 
     def check_size(self) -> None:
         if self.assembler.size > self._limits.message:
@@ -99,7 +104,7 @@ class Answer:
         if self.released or self._encoder is None:
             return
         self.released = True
-        frame = self._encoder.event(0, self.log[0])
+        frame = self._encode(0, self.log[0])
         self._out.append(frame or self._encoder.heartbeat() or b"")
 
     def heartbeat(self) -> None:
@@ -190,12 +195,16 @@ class Answer:
     def _write(self, event: Event) -> None:
         log = self.log
         if self.released:
-            self._out.append(self._encoder.event(len(log), event))  # type: ignore[union-attr]  # released: it encodes
+            self._out.append(self._encode(len(log), event))
         log.append(event)
 
     def _close(self) -> None:
         if self.released and self._encoder is not None:
             self._out.append(self._encoder.end())
+
+
+def _encode_nothing(_sequence: int, _event: Event) -> bytes:
+    return b""
 
 
 def _is_content(event: Event) -> bool:

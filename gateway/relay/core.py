@@ -13,7 +13,7 @@ event was held back (see `answer`). Times are seconds of a monotonic clock.
 """
 
 from collections import Counter
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from typing import Literal, Protocol
 
@@ -184,15 +184,17 @@ class Core:
 
     def received(self, data: bytes, now: float) -> bytes:
         response = self._response
-        if response is not None and response.framing is not None:
+        if response is None:
+            return b""
+        if response.framing is None:
+            self._keep(response, data, now)
+        else:
             try:
                 records = response.framing.feed(data)
             except TooLarge as error:
                 self._fail_attempt(error, now)
             else:
                 self._feed(records, now)
-        elif response is not None:
-            self._keep(response, data, now)
         return self.answer.flush(now)
 
     def ended(self, cause: GatewayError | None, now: float) -> bytes:
@@ -287,7 +289,10 @@ class Core:
             attempt.is_finishing = True
             epoch = self.epoch
             try:
-                self._consume(attempt.translator.finish(), now)
+                for event in attempt.translator.finish():
+                    self._consume(event, now)
+                    if self.epoch != epoch:
+                        return
             except Exception as error:  # noqa: BLE001  (a translator may be anybody's)
                 self._fail_attempt(error, now)
             if self.epoch != epoch:
@@ -304,7 +309,8 @@ class Core:
         if self.answer.committed:
             self._fail(error, now)
             return
-        self._open_next(Failure(error, attempt.phase, self.target), now)
+        phase = attempt.phase if error.may_be_accepted else "not_sent"
+        self._open_next(Failure(error, phase, self.target), now)
 
     def _explain(self, cause: BaseException) -> GatewayError:
         """Any exception as a `GatewayError`; one that nobody declared is our bug, and its text never leaves us."""
@@ -394,36 +400,38 @@ class Core:
     # Events.
 
     def _feed(self, records: Sequence[Record], now: float) -> None:
-        feed = self._try.translator.feed
-        epoch = self.epoch
+        attempt, answer, epoch = self._try, self.answer, self.epoch
+        translator = attempt.translator
+        feed = translator.feed
         try:
             for index, record in enumerate(records):
-                self._consume(feed(record), now)
-                if self.epoch != epoch:
-                    self._count_after_terminal(records[index + 1 :])
-                    return
-            self.answer.check_size()
+                for event in feed(record):
+                    if type(event) is TextDelta and answer.flows:
+                        answer.take_text(event)
+                        attempt.last_event = now
+                    else:
+                        self._consume(event, now)
+                        if self.epoch != epoch:
+                            self._count_after_terminal(records[index + 1 :])
+                            return
+            answer.check_size()
         except Exception as error:  # noqa: BLE001  (a translator may be anybody's)
             self._fail_attempt(error, now)
-        else:
+            return
+        if translator.ending:
             self._note_ending(now)
 
-    def _consume(self, events: Iterable[Event | Notice], now: float) -> None:
-        """Passes events on until the terminal; each real one feeds the idle timer."""
+    def _consume(self, event: Event | Notice, now: float) -> None:
+        """Passes one event on; each real one feeds the idle timer."""
         attempt = self._try
-        take = self.answer.take
-        for event in events:
-            if type(event) is not TextDelta:
-                if isinstance(event, MessageCompleted | MessageCanceled):
-                    self._end(event, now)
-                    return
-                if isinstance(event, Notice):
-                    self._attempt.notices[event.kind] += 1
-                    continue
-                if isinstance(event, VendorEvent):
-                    self._pass_vendor_event(event, now)
-                    continue
-            take(event, attempt.translator.model, now)
+        if isinstance(event, MessageCompleted | MessageCanceled):
+            self._end(event, now)
+        elif isinstance(event, Notice):
+            self._attempt.notices[event.kind] += 1
+        elif isinstance(event, VendorEvent):
+            self._pass_vendor_event(event, now)
+        else:
+            self.answer.take(event, attempt.translator.model, now)
             attempt.last_event = now
             if not attempt.has_event:
                 self._note_first_event(now)

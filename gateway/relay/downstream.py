@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar, cast
 
 from aiohttp import web
-from aiohttp.http import StreamWriter
+from aiohttp.http import HttpVersion11, StreamWriter
 
 T = TypeVar("T")
 
@@ -24,28 +24,36 @@ class ClientGone(Exception):  # noqa: N818  (it names the fact)
 
 
 class Downstream:
+    """aiohttp writes the head and the end; in between each batch of frames is one chunk, written to the transport."""
+
     def __init__(self, request: web.Request, content_type: str, headers: dict[str, str]) -> None:
         self._request = request
+        self._protocol = request.protocol
         self._response = web.StreamResponse(headers={"Content-Type": content_type, **STREAM_HEADERS, **headers})
         self._writer: StreamWriter | None = None
+        self._transport: asyncio.Transport | None = None
 
-    @property
-    def has_begun(self) -> bool:
-        return self._writer is not None
+    def write(self, data: bytes) -> bool:
+        """Whether the client keeps up: False when what is buffered is over the transport's high-water mark."""
+        transport = self._transport
+        if transport is None:
+            self._begin(data)
+        elif transport.is_closing():
+            raise ClientGone
+        else:
+            transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        return not self._protocol.writing_paused
 
-    @property
-    def is_slow(self) -> bool:
-        """The client reads slower than we write: what is buffered is over the transport's high-water mark."""
-        return self._request.protocol.writing_paused
-
-    def write(self, data: bytes) -> None:
+    def _begin(self, data: bytes) -> None:
+        """The head and the first bytes in one write; a client of HTTP/1.0 gets no chunks, so aiohttp writes on."""
         try:
-            if self._writer is None:
-                self._writer = cast("StreamWriter | None", _at_once(self._response.prepare(self._request)))
+            self._writer = cast("StreamWriter | None", _at_once(self._response.prepare(self._request)))
             if self._writer is not None:
                 _at_once(self._writer.write(data, drain=False))
         except ConnectionError as error:
             raise ClientGone from error
+        if self._request.version >= HttpVersion11:
+            self._transport = self._request.transport
 
     async def drain(self, deadline: float) -> None:
         """Waits until the client has read on, at most `deadline` seconds; raises `TimeoutError` and `ClientGone`."""

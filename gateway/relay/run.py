@@ -250,14 +250,17 @@ class Run:
             self._last += data
         elif data and downstream is not None:
             try:
-                downstream.write(data)
+                keeps_up = downstream.write(data)
             except ClientGone:
                 self._client_is_gone = True
-            if downstream.is_slow and not self._is_stalled:
+                self._rouse()
+                return
+            if not keeps_up and not self._is_stalled:
                 self._is_stalled = True
                 if self._connection is not None:
                     self._connection.pause()
-        if core.epoch != self._epoch or self._is_stalled or self._client_is_gone:
+                self._rouse()
+        if core.epoch != self._epoch:
             self._rouse()
 
     def _confess(self, bug: Exception) -> None:

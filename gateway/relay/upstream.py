@@ -3,8 +3,8 @@
     Pool.connect(origin)    an idle connection of that origin, or a new one
     Connection.exchange()   writes one request; the `Reader` is told of the answer, its bytes and its end
 
-aiohttp's compiled parser reads the responses; its client is left out because it costs a task switch per read (an event
-then takes 14 us instead of 9) and cannot say whether a request was written. What its defaults would do is decided
+aiohttp's client is left out: it costs a task switch per read (an event then takes 14 us instead of 9), and cannot say
+whether a request was written. What its defaults would do is decided
 here: no redirect is followed, no cookie kept, no proxy or netrc read, no body decompressed, no POST ever repeated, no
 limit on connections. `Accept-Encoding: identity` is asked for.
 
@@ -21,16 +21,11 @@ from urllib.parse import urlencode, urlsplit
 
 from aiohappyeyeballs import start_connection
 from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http import HttpProcessingError, HttpResponseParser, RawResponseMessage
-from aiohttp.http_exceptions import BadHttpMessage
-from aiohttp.streams import StreamReader
 from msgspec import Struct
 
 from gateway.canonical.errors import Cause, GatewayError
 from gateway.protocols.base import Headers, VendorRequest
-
-UNLIMITED = 1 << 30
-"""For the parser's own flow control, which is not used: each read's bytes are taken out as soon as they are parsed."""
+from gateway.relay.http1 import Body, HeadReader, Unreadable, body_of
 
 KEEPALIVE = 15.0
 """Seconds that an idle connection is kept; below the shortest keep-alive in common use."""
@@ -40,8 +35,8 @@ DRAIN_GRACE = 1.0
 
 DRAIN_BYTES = 1024 * 1024
 
-MAX_HEADER_LINE = 8190
-MAX_HEADERS = 128
+MAX_SHOWN = 100
+"""Characters of an exception that the log shows, escaped."""
 
 HAPPY_EYEBALLS_DELAY = 0.25
 
@@ -81,7 +76,7 @@ class Reader(Protocol):
 class Connection(BaseProtocol):
     """One connection, one exchange at a time. After its end it goes back to the pool, or is closed."""
 
-    __slots__ = ("_closes", "_head_seen", "_payload", "_pool", "_reader", "_spare", "idle_since", "is_reused", "origin")
+    __slots__ = ("_body", "_heads", "_is_last", "_pool", "_reader", "_spare", "idle_since", "is_reused", "origin")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, pool: "Pool", origin: Origin) -> None:
         super().__init__(loop)
@@ -89,10 +84,10 @@ class Connection(BaseProtocol):
         self.is_reused = False
         self.idle_since = 0.0
         self._pool = pool
+        self._heads = HeadReader(self, loop)
         self._reader: Reader | None = None
-        self._payload: StreamReader | None = None
-        self._head_seen = False
-        self._closes = False
+        self._body: Body | None = None
+        self._is_last = False
         self._spare = 0
 
     @property
@@ -101,112 +96,83 @@ class Connection(BaseProtocol):
 
     def exchange(self, head: bytes, body: bytes, reader: Reader) -> None:
         if self.transport is None:
-            raise ConnectionResetError("the connection is closed")
+            raise _lost("connect", None)
         self._reader = reader
-        self._payload = None
-        self._head_seen = False
-        self._parser = HttpResponseParser(
-            self,
-            self._loop,
-            UNLIMITED,
-            max_line_size=MAX_HEADER_LINE,
-            max_field_size=MAX_HEADER_LINE,
-            max_headers=MAX_HEADERS,
-            read_until_eof=True,
-            auto_decompress=False,
-        )
+        self._body = None
         self.transport.write(head + body if body else head)
 
     def pause(self) -> None:
         """Stops reading, so that TCP slows the vendor down."""
-        if self.is_open and self.transport is not None:
+        if self.transport is not None:
             self.transport.pause_reading()
 
     def unpause(self) -> None:
-        if self.is_open and self.transport is not None:
+        if self.transport is not None:
             self.transport.resume_reading()
 
     def leave(self) -> None:
         """Nobody wants the rest. What is left of a body may still come within a bound; anything else is cut off."""
         if self._reader is None:
             return
-        self._reader = None
-        if self._head_seen and self.is_open:
+        if self._body is not None and self.is_open:
             self._spare = DRAIN_BYTES
+            self._reader = _Nobody()
             self._pool.drain(self)
         else:
             self.abort()
 
     def abort(self) -> None:
         self._reader = None
-        self._closes = True
+        self._body = None
         if self.transport is not None:
             self.transport.abort()
 
-    def pause_reading(self) -> None:
-        """The parser's flow control is not used: what it parsed is taken out at once."""
-
-    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002  (aiohttp's signature)
-        """As `pause_reading`; aiohttp's own would parse again from within a read."""
-
     def data_received(self, data: bytes) -> None:
-        if self._parser is None:
+        reader = self._reader
+        if reader is None:
             self.abort()  # bytes that no request asked for
             return
         try:
-            messages, upgraded, _ = self._parser.feed_data(data)
-        except (HttpProcessingError, ValueError) as error:
-            self._break("protocol", "the vendor's HTTP cannot be read", _shown(error))
-            return
-        for message, payload in messages:
-            if message.code < 200 and message.code != 101:
-                continue
-            if upgraded or self._head_seen:
-                self._break("protocol", "the vendor's HTTP has an answer that no request asked for", "")
+            if self._body is None:
+                data = self._read_head(data, reader)
+            body = self._body
+            if body is None or self._reader is not reader:
                 return
-            self._begin(message, payload)
-        self._read_body()
+            piece = body.feed(data) if data else b""
+        except Unreadable as error:
+            self._end(_unreadable(error))
+            return
+        if piece:
+            reader.on_body(piece)
+        if body.is_whole and self._body is body:
+            self._end(None)
+        elif self._spare:
+            self._spare = max(self._spare - len(data), 1)
+            if self._spare == 1:
+                self.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._closes = True
-        if self._parser is not None and self._reader is not None:
+        self._is_last = True
+        if self._reader is not None:
             self._lose(exc)
-        self._parser = None
         super().connection_lost(exc)
         self._pool.forget(self)
 
-    def _begin(self, message: RawResponseMessage, payload: StreamReader) -> None:
-        self._head_seen = True
-        self._payload = payload
-        self._closes = message.should_close
-        if self._reader is not None:
-            self._reader.on_head(message.code, message.headers)
-
-    def _read_body(self) -> None:
-        payload = self._payload
-        if payload is None:
-            return
-        failed = payload.exception()
-        if failed is not None:
-            self._break("reset_midstream", "the vendor's body cannot be read", _shown(failed))
-            return
-        data = payload.read_nowait()
-        if data:
-            if self._reader is not None:
-                self._reader.on_body(data)
-            else:
-                self._spare -= len(data)
-        if payload.is_eof():
-            self._end(None)
-        elif self._reader is None and self._spare <= 0:
-            self.abort()
+    def _read_head(self, data: bytes, reader: Reader) -> bytes:
+        """Tells the reader of a head that is whole; the bytes behind it."""
+        found = self._heads.feed(data)
+        if found is None:
+            return b""
+        head, rest = found
+        self._body = body_of(head)
+        self._is_last = head.is_last
+        reader.on_head(head.status, head.headers)
+        return rest
 
     def _end(self, error: GatewayError | None) -> None:
-        """The exchange is over: the reader is told, and the connection freed first, so that it can be used at once."""
-        reader, self._reader = self._reader, None
-        self._payload = None
-        self._parser = None
-        if error is None and not self._closes and self.is_open:
+        """The exchange is over. The connection is freed before the reader is told, so that it can be used at once."""
+        reader, self._reader, self._body, self._spare = self._reader, None, None, 0
+        if error is None and not self._is_last and self.is_open:
             self._pool.release(self)
         else:
             self.abort()
@@ -215,33 +181,29 @@ class Connection(BaseProtocol):
 
     def _lose(self, exc: BaseException | None) -> None:
         """The transport is gone: a body that lasts until the close is whole now, anything else was cut."""
-        if self._head_seen and exc is None and self._payload is not None and self._parser is not None:
+        if self._body is not None:
             try:
-                self._parser.feed_eof()
-            except (HttpProcessingError, ValueError):
-                pass  # a length or a last chunk is missing
-            else:
-                self._read_body()
-                return
-        if self._head_seen:
-            cause: Cause = "reset_midstream"
+                if exc is None:
+                    self._body.close()
+                    self._end(None)
+                    return
+            except Unreadable:
+                pass  # told below: the answer was cut
+            self._end(_lost("reset_midstream", exc))
         else:
-            cause = "stale_connection" if self.is_reused else "reset_before_headers"
-        error = GatewayError("upstream_unavailable", _LOST[cause], cause=cause)
-        error.vendor_message = _shown(exc) if exc else None
-        self._end(error)
-
-    def _break(self, cause: Cause, message: str, shown: str) -> None:
-        error = GatewayError("upstream_protocol", message, cause=cause)
-        error.vendor_message = shown
-        self._end_broken(error)
-
-    def _end_broken(self, error: GatewayError) -> None:
-        self._closes = True
-        self._end(error)
+            self._end(_lost("stale_connection" if self.is_reused else "reset_before_headers", exc))
 
 
-_LOST = {
+class _Nobody:
+    """Reads what nobody wants."""
+
+    def on_head(self, status: int, headers: Headers) -> None: ...
+    def on_body(self, data: bytes) -> None: ...
+    def on_end(self, error: GatewayError | None) -> None: ...
+
+
+_LOST: dict[Cause, str] = {
+    "connect": "the vendor cannot be reached",
     "reset_midstream": "the vendor's connection broke in the middle of its answer",
     "stale_connection": "the vendor closed a kept connection as the request was sent",
     "reset_before_headers": "the vendor closed the connection without an answer",
@@ -352,7 +314,13 @@ def _unreachable(cause: Cause, message: str, origin: Origin, error: OSError) -> 
     return failure
 
 
-def _shown(error: BaseException) -> str:
-    """At most 100 characters of an exception, escaped, for the log."""
-    text = error.message if isinstance(error, BadHttpMessage) else str(error)
-    return ascii(text)[:100]
+def _lost(cause: Cause, exc: BaseException | None) -> GatewayError:
+    error = GatewayError("upstream_unavailable", _LOST[cause], cause=cause)
+    error.vendor_message = ascii(str(exc))[:MAX_SHOWN] if exc else None
+    return error
+
+
+def _unreadable(cause: Unreadable) -> GatewayError:
+    error = GatewayError("upstream_protocol", "the vendor's HTTP cannot be read", cause="protocol")
+    error.vendor_message = ascii(str(cause))[:MAX_SHOWN]
+    return error

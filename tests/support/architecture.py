@@ -138,7 +138,7 @@ def _imported_names(source: str, package: str) -> Iterator[str]:
                 base = _relative_to(package, level or 0)
                 yield from (".".join(filter(None, (base, module, alias.name))) for alias in names)
             case ast.Call(ast.Name("import_module" | "__import__") | ast.Attribute(attr="import_module"), [name, *_]):
-                yield ast.literal_eval(name) if isinstance(name, ast.Constant) else "gateway.a module unknown"
+                yield str(name.value) if isinstance(name, ast.Constant) else f"gateway.{ast.unparse(name)}"
 
 
 def _relative_to(package: str, level: int) -> str:
@@ -178,7 +178,7 @@ def _misregistered(sources: Sources, name: str) -> Iterator[str]:
 
 
 def _lines_with(text: str, name: str) -> list[tuple[int, str]]:
-    """Lines that hold the name as a word: `acme`, `ACME`, `Acme`, also in `acme_id` and `AcmeTarget`, not in `acmeist`."""
+    """Lines with the name as a word: `acme`, `ACME`, `Acme`, also in `acme_id` and `AcmeTarget`, not in `acmeist`."""
     forms = "|".join(_spelled(form) for form in (name, name.upper(), name.title().replace("_", "")))
     word = re.compile(rf"(?<![A-Za-z])(?:{forms})(?![a-z])")
     return [(number, line) for number, line in enumerate(text.splitlines(), 1) if word.search(line)]

@@ -18,7 +18,7 @@ from gateway.canonical.errors import ErrorBody, GatewayError
 from gateway.canonical.events import Event
 from gateway.canonical.message import Message
 from gateway.canonical.turn import MAX_METADATA, MessageRequest
-from gateway.framing.sse import encode_comment, encode_event
+from gateway.framing.sse import encode_comment, event_template
 from gateway.framing.typed import UNREADABLE
 from gateway.protocols.base import ClientRequest, DialectRoute, Encoder, ErrorResponse, all_values
 
@@ -32,21 +32,14 @@ _VALUE = re.compile(r"value .*")
 _FIELD = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]*)`")
 
 
-class _Prefix(Struct, frozen=True):
-    """How the JSON of an event of one type begins, and how many bytes of it that is."""
-
-    name: bytes
-    head: bytes
-    length: int
-
-
-def _prefix(kind: type[Struct]) -> _Prefix:
+def _template(kind: type[Struct]) -> tuple[bytes, int]:
+    """A frame to be filled in with id, sequence and the rest of the event's JSON; how much of that JSON it replaces."""
     name = str(kind.__struct_config__.tag).encode()
     head = b'{"type":"%b"' % name
-    return _Prefix(name, head + b',"sequence":%d', len(head))
+    return event_template(name).replace(b"%b", head + b',"sequence":%d%b'), len(head)
 
 
-_PREFIXES: dict[type, _Prefix] = {kind: _prefix(kind) for kind in Event.__args__}
+_TEMPLATES: dict[type, tuple[bytes, int]] = {kind: _template(kind) for kind in Event.__args__}
 
 
 class _ErrorDocument(Struct, frozen=True):
@@ -55,9 +48,8 @@ class _ErrorDocument(Struct, frozen=True):
 
 class NativeEncoder:
     def event(self, sequence: int, event: Event) -> bytes:
-        prefix = _PREFIXES[type(event)]
-        data = prefix.head % sequence + _encode(event)[prefix.length :]
-        return encode_event(data, prefix.name, sequence)
+        template, replaced = _TEMPLATES[type(event)]
+        return template % (sequence, sequence, _encode(event)[replaced:])
 
     def heartbeat(self) -> bytes | None:
         return _HEARTBEAT
@@ -73,7 +65,7 @@ class NativeDialect:
     can_discard = True
 
     def credential(self, request: ClientRequest) -> str | None:
-        """The one `Authorization: Bearer` (RFC 6750, 2.1); none where it is missing, of another scheme or twice there."""
+        """The one `Authorization: Bearer` (RFC 6750, 2.1); None where there is none, or more than one."""
         values = all_values(request.headers, "Authorization")
         if len(values) != 1:
             return None
