@@ -85,6 +85,9 @@ FINISH_REASONS: dict[str, FinishReason] = {
     "tool-calls": "tool_calls",
 }
 
+MAINTENANCE = "SERVICE_UNDER_MAINTENANCE"
+"""Rejected before anything is written: the same request may be sent again."""
+
 ERROR_CODES: dict[str, Code] = {
     "VALIDATION_INVALID_BODY": "upstream_rejected",
     "VALIDATION_INVALID_JSON": "upstream_rejected",
