@@ -8,6 +8,7 @@ ready; the open streams get `shutdown_grace` seconds to end by themselves, then 
 """
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -32,6 +33,9 @@ from gateway.telemetry import logs
 from gateway.telemetry.metrics import Metrics
 
 Protocols = Mapping[str, Descriptor]
+
+GC_THRESHOLDS = (20_000, 20, 50)
+"""A stream makes hundreds of objects and no cycles; with Python's (700, 10, 10) a seventh of the CPU looks for them."""
 
 
 @asynccontextmanager
@@ -83,6 +87,8 @@ def build_gateway(
 
 def serve(settings: s.Settings, protocols: Protocols) -> None:
     """Serves until SIGINT or SIGTERM, on uvloop where it is installed. Raises `OSError` where it cannot listen."""
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     sink = logs.configure(settings.log.format, settings.log.level, s.secrets(settings))
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -96,7 +102,7 @@ async def _serve(settings: s.Settings, protocols: Protocols, log_lines_dropped: 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    log = structlog.get_logger()
+    log = structlog.get_logger().bind()
     async with running(settings, protocols, log, log_lines_dropped) as url:
         log.info("listening", url=url, routes=sorted(settings.routes), keys=len(settings.keys))
         if not settings.keys:

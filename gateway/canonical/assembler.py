@@ -97,6 +97,8 @@ class Assembler:
 
     def unfinished_calls(self) -> dict[str, Executor]:
         """Tool calls that are open, cut or unreadable: id -> executor."""
+        if not self._broken_calls and not self._open:
+            return {}
         calls = [block.started for block in self._open.values() if block.kind is ToolCallStarted]
         return self._broken_calls | {call.tool_call_id: call.executor for call in calls}
 
@@ -148,8 +150,9 @@ class Assembler:
         )
 
     def _append(self, part: m.Part) -> None:
+        # Four levels deeper than here is where it will stand in a document: what cannot be written there fails now.
+        self.size += len(msgspec.json.encode([[[[part]]]]))
         self._entries.append(part)
-        self.size += len(msgspec.json.encode(part))
 
     def _tool_result(self, event: ToolResult) -> None:
         self._append(m.ToolResultPart(event.tool_call_id, event.output, event.is_error, event.name))

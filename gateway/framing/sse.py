@@ -31,8 +31,17 @@ class SseDecoder:
         self._name = b""
         self._id = b""
         self._in_block = False
+        self._is_clean = False
+        """The next byte is the first of a block."""
 
     def feed(self, data: bytes) -> list[Record]:
+        if self._is_clean and data[:6] == b"data: " and data[-1:] == b"\n" and data.find(b"\n") == len(data) - 2:
+            payload = data[6:-2]
+            if payload.isascii() and b"\r" not in payload and len(payload) <= self._limit:
+                return [Record(payload, b"", self.last_event_id)]  # one whole event, as nearly every read is
+        return self._feed_any(data)
+
+    def _feed_any(self, data: bytes) -> list[Record]:
         if self._head is not None:
             data = self._drop_bom(data)
         if self._after_cr or b"\r" in data:
@@ -40,16 +49,14 @@ class SseDecoder:
         records: list[Record] = []
         if self._in_block or self._tail:
             self._feed_lines(data, records)
-            return records
-        blocks = data.split(b"\n\n")
-        rest = blocks.pop()
-        for block in blocks:
-            if block[:6] == b"data: " and b"\n" not in block and block.isascii() and len(block) <= self._limit:
-                records.append(Record(block[6:], b"", self.last_event_id))
-            else:
+        else:
+            blocks = data.split(b"\n\n")
+            rest = blocks.pop()
+            for block in blocks:
                 self._feed_block(block, records)
-        if rest:
-            self._feed_lines(rest, records)
+            if rest:
+                self._feed_lines(rest, records)
+        self._is_clean = not (self._in_block or self._tail or self._after_cr or self._head is not None)
         return records
 
     def end(self) -> list[Record]:
@@ -76,12 +83,16 @@ class SseDecoder:
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _feed_block(self, block: bytes, records: list[Record]) -> None:
-        """A whole block in a clean state: one of the usual shape is cut up, any other goes line by line."""
-        if len(block) <= self._limit and block[:7] == b"event: ":
-            name, found, data = block.partition(b"\ndata: ")
-            if found and b"\n" not in data and b"\n" not in name:
-                records.append(self._record(data, self._valid(name[7:])))
+        """A whole block in a clean state: the two usual shapes are cut out, any other goes line by line."""
+        if len(block) <= self._limit:
+            if block[:6] == b"data: " and b"\n" not in block:
+                records.append(self._record(block[6:], b""))
                 return
+            if block[:7] == b"event: ":
+                name, found, data = block.partition(b"\ndata: ")
+                if found and b"\n" not in data and b"\n" not in name:
+                    records.append(self._record(data, self._valid(name[7:])))
+                    return
         self._feed_lines(block + b"\n\n", records)
 
     def _feed_lines(self, data: bytes, records: list[Record]) -> None:
@@ -169,7 +180,7 @@ class LenientSseDecoder(SseDecoder):
 
 def event_template(name: bytes) -> bytes:
     """A frame to be filled in with `%`: first its id, a number, then its data, which holds no line end."""
-    return b"id: %%d\nevent: %b\ndata: %%b\n\n" % name
+    return b"id: %%d\nevent: %b\ndata: %%b\n\n" % name.replace(b"%", b"%%")
 
 
 def encode_event(data: bytes, name: bytes, sequence: int) -> bytes:

@@ -320,6 +320,8 @@ class Core:
             case Malformed():
                 error = _broken("the vendor sent an event that cannot be read", "malformed")
                 error.vendor_message = str(cause)
+            case RecursionError() | UnicodeError():
+                error = _broken("the vendor sent an event that cannot be passed on", "malformed")
             case TooLarge():
                 error = _broken(str(cause), "too_large")
             case _:
@@ -424,7 +426,7 @@ class Core:
     def _consume(self, event: Event | Notice, now: float) -> None:
         """Passes one event on; each real one feeds the idle timer."""
         attempt = self._try
-        if isinstance(event, MessageCompleted | MessageCanceled):
+        if isinstance(event, (MessageCompleted, MessageCanceled)):  # a union is looked into for longer
             self._end(event, now)
         elif isinstance(event, Notice):
             self._attempt.notices[event.kind] += 1

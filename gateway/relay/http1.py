@@ -23,6 +23,7 @@ MAX_HEAD = 64 * 1024
 MAX_HEADER_LINE = 8190
 MAX_HEADERS = 128
 MAX_CHUNK_LINE = 1024
+WHOLE_CHUNK_LINE = 12
 MAX_TRAILERS = 16 * 1024
 
 _HEX = re.compile(rb"[0-9A-Fa-f]{1,15}")
@@ -116,8 +117,19 @@ class Chunked:
         self._line = b""
         self._after_data = False
         self._trailers: int | None = None
+        self._is_between = True
+        """The next byte is the first of a chunk's size."""
 
     def feed(self, data: bytes) -> bytes:
+        if self._is_between:
+            end = data.find(b"\r\n", 1, WHOLE_CHUNK_LINE)
+            if end > 0 and data[:end].isalnum() and data[-2:] == b"\r\n":
+                size = self._size(data[:end])
+                if size and size == len(data) - end - 4:  # one whole chunk, as nearly every read is
+                    return data[end + 2 : -2]
+        return self._feed_pieces(data)
+
+    def _feed_pieces(self, data: bytes) -> bytes:
         if self._line:
             data, self._line = self._line + data, b""
         pieces = []
@@ -138,6 +150,7 @@ class Chunked:
                 break
             self._read_line(data[position:end])
             position = end + 2
+        self._is_between = not (self._line or self._left or self._after_data or self._trailers is not None)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def close(self) -> None:
@@ -159,12 +172,14 @@ class Chunked:
                 raise Unreadable(f"trailers are over {MAX_TRAILERS} bytes")
             self.is_whole = not line
         else:
-            size = line if line.isalnum() else line.partition(b";")[0].rstrip(b" \t")
-            if not _HEX.fullmatch(size):
-                raise Unreadable("a chunk's size is no number")
-            self._left = int(size, 16)
+            self._left = self._size(line.partition(b";")[0].rstrip(b" \t"))
             if not self._left:
                 self._trailers = 0
+
+    def _size(self, digits: bytes) -> int:
+        if not _HEX.fullmatch(digits):
+            raise Unreadable("a chunk's size is no number")
+        return int(digits, 16)
 
 
 class Sized:

@@ -4,7 +4,6 @@ A client's `X-Request-Id` is kept where it is a plain name, and refused otherwis
 """
 
 import re
-import secrets
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -32,7 +31,7 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     gateway = request.app[GATEWAY]
     given = request.headers.get("X-Request-Id")
     is_plain = given is not None and _NAME.fullmatch(given) is not None
-    request_id = given if given is not None and is_plain else f"req_{secrets.token_hex(12)}"
+    request_id = given if given is not None and is_plain else gateway.ids.new("req")
     request[REQUEST_ID] = request_id
     try:
         _refuse_odd_headers(request)

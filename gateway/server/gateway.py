@@ -14,6 +14,7 @@ from gateway.protocols.base import Descriptor, Dialect
 from gateway.relay.answer import Limits
 from gateway.relay.relay import Relay
 from gateway.routing.plan import Route
+from gateway.server.ids import Ids
 from gateway.telemetry.metrics import Metrics
 
 ANONYMOUS = "anonymous"
@@ -85,6 +86,7 @@ class Gateway:
         self.keys = keys
         self.edge = edge
         self.limits = limits
+        self.ids = Ids()
         self.is_ready = False
 
     def route(self, name: str | None) -> Route:

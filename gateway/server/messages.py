@@ -7,9 +7,7 @@ The body is read only after the key was accepted. A client that leaves cancels t
 """
 
 import asyncio
-import secrets
 import time
-import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -30,6 +28,7 @@ from gateway.relay.downstream import ClientGone, Downstream
 from gateway.routing.plan import FirstTarget, Route, Target
 from gateway.server.edge import refuse
 from gateway.server.gateway import REQUEST_ID, Gateway
+from gateway.server.ids import Ids
 
 
 class Asked:
@@ -44,6 +43,7 @@ class Asked:
         route: Route,
         protocols: Mapping[str, Descriptor],
         bindings: Mapping[BindingKey, dict[str, str]],
+        ids: Ids,
     ) -> None:
         self.request = request
         self.started = started
@@ -52,13 +52,14 @@ class Asked:
         self.wants_vendor_events = route.vendor_events
         self._protocols = protocols
         self._bindings = bindings
+        self._ids = ids
         self._options = read_options(request.vendor_options, protocols)
 
     def turn(self, target: Target) -> Turn:
         request = self.request
         return Turn(
             parts=request.parts(),
-            new_id=lambda: str(uuid.uuid4()),
+            new_id=self._ids.uuid,
             history=request.history,
             instructions=request.instructions,
             tools=request.tools,
@@ -113,9 +114,15 @@ class MessageHandler:
         conversation_id = await self._begin_conversation(asked.conversation_id, owner)
         try:
             bindings = await gateway.store.bindings(conversation_id)
-            started = MessageStarted(_new_id("msg"), conversation_id, route.name, datetime.now(UTC))
+            started = MessageStarted(gateway.ids.new("msg"), conversation_id, route.name, datetime.now(UTC))
             ask = Asked(
-                asked, started, request[REQUEST_ID], route=route, protocols=gateway.protocols, bindings=bindings
+                asked,
+                started,
+                request[REQUEST_ID],
+                route=route,
+                protocols=gateway.protocols,
+                bindings=bindings,
+                ids=gateway.ids,
             )
             return await self._run(request, ask, owner, began)
         finally:
@@ -124,7 +131,7 @@ class MessageHandler:
     async def _begin_conversation(self, conversation_id: str | None, owner: str) -> str:
         store = self._gateway.store
         if conversation_id is None:
-            conversation_id = _new_id("conv")
+            conversation_id = self._gateway.ids.new("conv")
             await store.create(Conversation(conversation_id, owner, datetime.now(UTC)))
         await store.begin(conversation_id, owner)
         return conversation_id
@@ -178,7 +185,7 @@ class MessageHandler:
         """The transcript, whatever the outcome, and what the vendor calls the conversation where it said so."""
         store, conversation_id = self._gateway.store, ask.started.conversation_id
         asked = Message(
-            id=_new_id("msg"),
+            id=self._gateway.ids.new("msg"),
             conversation_id=conversation_id,
             role="user",
             status="completed",
@@ -313,7 +320,3 @@ def _timing(core: Core) -> _Timing:
         first_event=None if first_event is None else round(first_event - start, 4),
         first_text=None if first_text is None else round(first_text - start, 4),
     )
-
-
-def _new_id(prefix: str) -> str:
-    return f"{prefix}_{secrets.token_hex(12)}"

@@ -82,6 +82,10 @@ def test_what_cannot_be_read_is_malformed_and_says_where(data: bytes, name: byte
     assert len(str(caught.value)) <= 100
 
 
+def test_a_long_reason_is_cut_for_the_log() -> None:
+    assert str(Malformed("x" * 1000)) == "x" * 100
+
+
 def test_of_duplicate_keys_the_last_wins() -> None:
     assert decode(b'{"kind":"chunk","text":"a","text":"b"}') == Chunk("b")
 

@@ -59,6 +59,7 @@ SCRIPTS: list[tuple[str, Sequence[Step]]] = [
     ("malformed-json", [SSE, ONE, Pause(0.5), Send('data: {"n":"é"\n\n'.encode()), DONE]),
     ("duplicate-event", [SSE, ONE, Pause(0.5), TWO, TWO, DONE]),
     ("swapped-events", [SSE, ONE, Pause(0.5), DONE, TWO]),
+    ("swapped-events:0", [SSE, TWO, ONE, Pause(0.5), DONE]),
     ("huge-event:3", [SSE, ONE, Pause(0.5), Send('data: {"padding":"xxx","n":"é"}\n\n'.encode()), DONE]),
     ("one-chunk", [SSE, Send(ONE.data + TWO.data + DONE.data)]),
 ]
@@ -82,6 +83,11 @@ RECUT: list[tuple[str, Sequence[Step]]] = [
 @pytest.mark.parametrize(("fault", "script"), SCRIPTS, ids=[fault for fault, _ in SCRIPTS])
 def test_a_fault_bends_the_script_as_it_says(fault: str, script: Sequence[Step]) -> None:
     assert bent(fault) == script
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 408, 409, 422, 429, 500, 502, 503, 504, 529])
+def test_a_refusal_has_its_status(status: int) -> None:
+    assert bent(f"status-{status}") == [Head(status, JSON), REFUSAL]
 
 
 @pytest.mark.parametrize(("fault", "script"), RECUT, ids=[fault for fault, _ in RECUT])

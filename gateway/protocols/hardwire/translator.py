@@ -168,8 +168,10 @@ class HardwireTranslator:
     def _read_message_frame(self, record: Record) -> Iterable[Event | Notice]:
         frame = decode_frame(record.data, record.name)
         match frame:
-            case wire.Token(token=delta, error=None) | wire.Content(delta=delta, error=None):
-                return self._blocks.text(delta, self._text_key)
+            case wire.Content(error=None):
+                return self._blocks.text(frame.delta, self._text_key)
+            case wire.Token(error=None):
+                return self._blocks.text(frame.token, self._text_key)
             case Unknown():
                 return read_unknown(frame)
             case wire.Failure(error=error, message=message):
