@@ -34,6 +34,8 @@ from gateway.telemetry.metrics import Metrics
 
 Protocols = Mapping[str, Descriptor]
 
+SHUTTING_DOWN = "the gateway is shutting down"
+
 GC_THRESHOLDS = (20_000, 20, 50)
 """A stream makes hundreds of objects and no cycles; with Python's (700, 10, 10) a seventh of the CPU looks for them."""
 
@@ -115,17 +117,11 @@ async def _serve(settings: s.Settings, protocols: Protocols, log_lines_dropped: 
 @asynccontextmanager
 async def _listening(gateway: Gateway, settings: s.Settings, protocols: Protocols) -> AsyncIterator[str]:
     dialects = [make() for descriptor in protocols.values() if (make := descriptor.dialect) is not None]
-    app = build_application(gateway, dialects)
-
-    async def drain(_: web.Application) -> None:
-        gateway.is_ready = False
-        await gateway.relay.drain(
-            settings.server.shutdown_grace, GatewayError("overloaded", "the gateway is shutting down")
-        )
-
-    app.on_shutdown.append(drain)
     runner = Runner(
-        app, gateway.dialect, settings.server.header_deadline, lambda: gateway.metrics.request("unread", 408)
+        build_application(gateway, dialects),
+        gateway.dialect,
+        settings.server.header_deadline,
+        lambda: gateway.metrics.request("unread", 408),
     )
     await runner.setup()
     try:
@@ -134,6 +130,8 @@ async def _listening(gateway: Gateway, settings: s.Settings, protocols: Protocol
         host, port = runner.addresses[0][:2]
         yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
     finally:
+        gateway.is_ready = False
+        await gateway.relay.drain(settings.server.shutdown_grace, GatewayError("overloaded", SHUTTING_DOWN))
         await runner.cleanup()
 
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from gateway.canonical.errors import Code, GatewayError
 from gateway.protocols.base import Dialect
-from gateway.server.gateway import GATEWAY, REQUEST_ID
+from gateway.server.gateway import GATEWAY, REQUEST_ID, Gateway
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -37,9 +37,10 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
         _refuse_odd_headers(request)
         response = await handler(request)
     except GatewayError as error:
+        gateway.report_refusal(error, request_id, gateway.dialect.name)
         response = refuse(gateway.dialect, error, request_id)
     except web.HTTPException as error:
-        response = _in_our_shape(gateway.dialect, error, request_id)
+        response = _in_our_shape(gateway, error, request_id)
     except Exception as error:
         gateway.metrics.unhandled_error()
         gateway.log.error("unhandled", request_id=request_id, exc_info=error)  # noqa: TRY400  (exc_info says it)
@@ -66,11 +67,12 @@ def _refuse_odd_headers(request: web.Request) -> None:
                 )
 
 
-def _in_our_shape(dialect: Dialect, error: web.HTTPException, request_id: str) -> web.StreamResponse:
+def _in_our_shape(gateway: Gateway, error: web.HTTPException, request_id: str) -> web.StreamResponse:
     if error.status < 400:
         return error
-    code, message = ROUTER_CODES.get(error.status, ("bad_request", "the request cannot be read"))
-    response = refuse(dialect, GatewayError(code, message), request_id)
+    refused = GatewayError(*ROUTER_CODES.get(error.status, ("bad_request", "the request cannot be read")))
+    gateway.report_refusal(refused, request_id, gateway.dialect.name)
+    response = refuse(gateway.dialect, refused, request_id)
     if isinstance(error, web.HTTPMethodNotAllowed):
         response.headers["Allow"] = error.headers["Allow"]
     return response

@@ -99,6 +99,17 @@ class Gateway:
             raise GatewayError("not_found", "no such route", details={"path": "$.route"})
         return route
 
+    def report_refusal(self, error: GatewayError, request_id: str, dialect: str) -> None:
+        """The access line of a request that never came to a run."""
+        self.log.info(
+            "refused",
+            request_id=request_id,
+            dialect=dialect,
+            code=error.code,
+            status=error.status,
+            path=error.details.get("path"),
+        )
+
 
 GATEWAY = web.AppKey("gateway", Gateway)
 REQUEST_ID = web.RequestKey("request_id", str)

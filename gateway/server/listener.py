@@ -21,6 +21,9 @@ KEEPALIVE = 75.0
 LINGER = 1.0
 """Seconds that the rest of a refused body is read, so that the client can read the refusal."""
 
+CLOSING = 5.0
+"""Seconds that handlers may take to end once their streams were ended."""
+
 OnLate = Callable[[], None]
 
 
@@ -104,7 +107,7 @@ class Runner(web.AppRunner):
     """Runs the application behind a `Listener`. A handler is cancelled when its client goes away."""
 
     def __init__(self, app: web.Application, dialect: Dialect, header_deadline: float, on_late: OnLate) -> None:
-        super().__init__(app, access_log=None)
+        super().__init__(app, access_log=None, shutdown_timeout=CLOSING)
         self._dialect = dialect
         self._header_deadline = header_deadline
         self._on_late = on_late

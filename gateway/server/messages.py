@@ -99,11 +99,14 @@ class MessageHandler:
         try:
             return await self._answer(request)
         except GatewayError as error:
+            self._gateway.report_refusal(error, request[REQUEST_ID], self._dialect.name)
             return refuse(self._dialect, error, request[REQUEST_ID])
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         began = time.monotonic()
         gateway = self._gateway
+        if not gateway.is_ready:
+            raise GatewayError("overloaded", "the gateway takes no messages now", retry_after=1.0)
         head = ClientRequest(request.headers, b"", dict(request.match_info))
         owner = gateway.keys.owner(self._dialect.credential(head))
         body = await read_body(request, gateway.edge.max_body, gateway.edge.body_deadline)
