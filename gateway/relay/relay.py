@@ -8,8 +8,8 @@ async with Relay(vendors) as relay:
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -45,17 +45,16 @@ class Relay:
     def vendor(self, name: str) -> Vendor:
         return self._vendors[name]
 
-    @contextmanager
-    def running(self, core: Core, downstream: Downstream | None) -> Iterator[Run]:
-        """A run that the sweeper looks after as long as the block lasts."""
+    def start(self, core: Core, downstream: Downstream | None) -> Run:
+        """A run that the sweeper looks after until it is given to `end`."""
         run = Run(core, self, downstream, self._send_deadline)
         self.runs.add(run)
-        try:
-            yield run
-        finally:
-            self.runs.discard(run)
-            if not self.runs:
-                self._is_idle.set()
+        return run
+
+    def end(self, run: Run) -> None:
+        self.runs.discard(run)
+        if not self.runs:
+            self._is_idle.set()
 
     async def drain(self, grace: float, error: GatewayError) -> None:
         """Lets the runs end by themselves for `grace` seconds; then `error` is their terminal."""

@@ -155,13 +155,14 @@ class MessageHandler:
             headers = {"X-Request-Id": ask.request_id}
             downstream = Downstream(request, self._dialect.content_type, headers)
         gateway.metrics.stream_opened()
+        run = gateway.relay.start(core, downstream)
         try:
-            with gateway.relay.running(core, downstream) as run:
-                last = await run.run()
+            last = await run.run()
             return await self._respond(core, ask, downstream, last)
         except ClientGone:
             return web.Response(status=499)  # nobody reads it: the connection is gone
         finally:
+            gateway.relay.end(run)
             gateway.metrics.stream_closed()
             await self._keep(core, ask)
             self._report(core, ask, owner)

@@ -59,12 +59,13 @@ class _Writer:
 
 def _json(secrets: Collection[str]) -> list[Processor]:
     redact = Redactor(secrets)
+    render_exception = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
 
-    def render(_logger: object, method: str, event: EventDict) -> bytes:
-        fields = redact(event)
+    def render(logger: object, method: str, event: EventDict) -> bytes:
+        fields = redact(render_exception(logger, method, event) if "exc_info" in event else event)
         return _line({"timestamp": datetime.now(UTC), "level": method, "event": fields.pop("event"), **fields})
 
-    return [structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)), render]
+    return [render]
 
 
 def _line(fields: Mapping[str, object]) -> bytes:

@@ -5,17 +5,20 @@
     exposition()    the text that Prometheus scrapes
 
 Every label has a closed set of values: names from the configuration, protocols, causes. Nothing a client sent gets into
-one. A label's child is looked up once and kept: `labels()` costs 2 us each time.
+one. All is counted in plain numbers, on the one thread of the event loop, and given to prometheus-client at a scrape:
+its own counters take a lock and 0.3 us each time, its histograms 2.5 us.
 """
 
 import platform
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, TypeVar
+from itertools import accumulate
+from typing import Literal
 
 import aiohttp
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gateway.canonical.errors import Cause
@@ -29,20 +32,46 @@ FIRST_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
 WHOLE_BUCKETS = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 1800.0)
 
 
-M = TypeVar("M", Counter, Histogram)
+class _Counter(Collector):
+    """A counter by its labels; without labels it is there from the start."""
+
+    def __init__(self, name: str, text: str, labels: Sequence[str] = ()) -> None:
+        self._name, self._text, self._labels = name, text, labels
+        self._values: dict[tuple[str, ...], int] = {} if labels else {(): 0}
+
+    def add(self, *labels: str, count: int = 1) -> None:
+        self._values[labels] = self._values.get(labels, 0) + count
+
+    def collect(self) -> Iterator[Metric]:
+        family = CounterMetricFamily(self._name, self._text, labels=self._labels)
+        for labels, value in self._values.items():
+            family.add_metric(labels, value)
+        yield family
 
 
-class _Children(dict[tuple[str, ...], M]):
-    """A metric's children by their labels."""
+class _Histogram(Collector):
+    """Durations in seconds, by route."""
 
-    def __init__(self, family: M) -> None:
-        super().__init__()
-        self._family: M = family
+    def __init__(self, name: str, text: str, bounds: Sequence[float]) -> None:
+        self._name, self._text, self._bounds = name, text, bounds
+        self._counts: dict[str, list[int]] = {}
+        self._sums: dict[str, float] = {}
 
-    def __missing__(self, labels: tuple[str, ...]) -> M:
-        child: M = self._family.labels(*labels)
-        self[labels] = child
-        return child
+    def observe(self, route: str, seconds: float) -> None:
+        counts = self._counts.get(route)
+        if counts is None:
+            counts = self._counts[route] = [0] * (len(self._bounds) + 1)
+            self._sums[route] = 0.0
+        counts[bisect_left(self._bounds, seconds)] += 1
+        self._sums[route] += seconds
+
+    def collect(self) -> Iterator[Metric]:
+        family = HistogramMetricFamily(self._name, self._text, labels=("route",))
+        names = [*(str(bound) for bound in self._bounds), "+Inf"]
+        for route, counts in self._counts.items():
+            buckets = list(zip(names, accumulate(counts), strict=True))
+            family.add_metric((route,), buckets, self._sums[route])
+        yield family
 
 
 class Metrics:
@@ -72,11 +101,11 @@ class Metrics:
         )
         self._notices = self._counter("gateway_notices", "Oddities in what vendors sent.", ("protocol", "kind"))
         self._requests = self._counter("gateway_http_requests", "Requests answered.", ("handler", "status_class"))
-        self._heartbeats = Counter("gateway_heartbeats", "Heartbeats sent to clients.", registry=self._registry)
-        self._open_streams = Gauge("gateway_open_streams", "Messages being streamed.", registry=self._registry)
-        self._unhandled = Counter(
-            "gateway_unhandled_errors", "Exceptions that nothing of ours expected.", registry=self._registry
-        )
+        self._heartbeats = self._counter("gateway_heartbeats", "Heartbeats sent to clients.")
+        self._open = 0
+        open_streams = Gauge("gateway_open_streams", "Messages being answered.", registry=self._registry)
+        open_streams.set_function(lambda: self._open)
+        self._unhandled = self._counter("gateway_unhandled_errors", "Exceptions that nothing of ours expected.")
         build = Gauge(
             "gateway_build_info", "What runs here.", ("version", "python", "aiohttp"), registry=self._registry
         )
@@ -94,46 +123,50 @@ class Metrics:
         heartbeats: int = 0,
     ) -> None:
         """Durations run from the client's request, in seconds; None where it never came to that."""
-        self._messages[route, vendor or NO_VENDOR, outcome].inc()
-        self._duration[(route,)].observe(duration)
+        self._messages.add(route, vendor or NO_VENDOR, outcome)
+        self._duration.observe(route, duration)
         if first_event is not None:
-            self._first_event[(route,)].observe(first_event)
+            self._first_event.observe(route, first_event)
         if first_text is not None:
-            self._first_text[(route,)].observe(first_text)
+            self._first_text.observe(route, first_text)
         if heartbeats:
-            self._heartbeats.inc(heartbeats)
+            self._heartbeats.add(count=heartbeats)
 
     def attempt(self, *, vendor: str, protocol: str, outcome: Cause | Literal["completed"]) -> None:
-        self._attempts[vendor, protocol, outcome].inc()
+        self._attempts.add(vendor, protocol, outcome)
 
     def unknown_vendor_events(self, protocol: str, count: int = 1) -> None:
-        self._unknown[(protocol,)].inc(count)
+        self._unknown.add(protocol, count=count)
 
     def notice(self, protocol: str, kind: str, count: int = 1) -> None:
-        self._notices[protocol, kind].inc(count)
+        self._notices.add(protocol, kind, count=count)
 
     def request(self, handler: str, status: int) -> None:
         """`handler` is the matched route's own name, never the path that a client sent."""
-        self._requests[handler, f"{status // 100}xx"].inc()
+        self._requests.add(handler, f"{status // 100}xx")
 
     def stream_opened(self) -> None:
-        self._open_streams.inc()
+        self._open += 1
 
     def stream_closed(self) -> None:
-        self._open_streams.dec()
+        self._open -= 1
 
     def unhandled_error(self) -> None:
-        self._unhandled.inc()
+        self._unhandled.add()
 
     def exposition(self) -> tuple[bytes, str]:
         """The body and its content type."""
         return generate_latest(_WithoutCreated(self._registry)), CONTENT_TYPE_PLAIN_0_0_4
 
-    def _counter(self, name: str, text: str, labels: Sequence[str]) -> _Children[Counter]:
-        return _Children(Counter(name, text, labels, registry=self._registry))
+    def _counter(self, name: str, text: str, labels: Sequence[str] = ()) -> _Counter:
+        counter = _Counter(name, text, labels)
+        self._registry.register(counter)
+        return counter
 
-    def _histogram(self, name: str, text: str, buckets: Sequence[float]) -> _Children[Histogram]:
-        return _Children(Histogram(name, text, ("route",), buckets=buckets, registry=self._registry))
+    def _histogram(self, name: str, text: str, bounds: Sequence[float]) -> _Histogram:
+        histogram = _Histogram(name, text, bounds)
+        self._registry.register(histogram)
+        return histogram
 
 
 class _LogLines(Collector):
