@@ -19,6 +19,9 @@ STREAM_HEADERS = {
 }
 
 
+ROOM = 32 * 1024
+
+
 class ClientGone(Exception):  # noqa: N818  (it names the fact)
     """The client closed its connection."""
 
@@ -71,11 +74,19 @@ class Downstream:
         """The last bytes and the end of the body in one write; raises as `drain` does."""
         try:
             await self._response.prepare(self._request)
-            async with asyncio.timeout(deadline):
+            if self._has_room_for(data):
                 await self._response.write_eof(data)
+            else:
+                async with asyncio.timeout(deadline):
+                    await self._response.write_eof(data)
         except ConnectionError as error:
             raise ClientGone from error
         return self._response
+
+    def _has_room_for(self, data: bytes) -> bool:
+        """Whether a write cannot have to wait: far less is buffered than the transport's high-water mark (64 KB)."""
+        transport = self._request.transport
+        return transport is not None and transport.get_write_buffer_size() + len(data) < ROOM
 
     def abort(self) -> None:
         """Cuts the connection, dropping what the client has not read."""
