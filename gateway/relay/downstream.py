@@ -95,6 +95,21 @@ class Downstream:
             transport.abort()
 
 
+async def send_document(request: web.Request, response: web.Response, deadline: float) -> web.Response:
+    """A whole answer; raises `ClientGone` where its client has gone, or does not read it within `deadline` seconds."""
+    try:
+        async with asyncio.timeout(deadline):
+            await response.prepare(request)
+            await response.write_eof()
+    except ConnectionError as error:
+        raise ClientGone from error
+    except TimeoutError as error:
+        if request.transport is not None:
+            request.transport.abort()
+        raise ClientGone from error
+    return response
+
+
 def _at_once(coroutine: Coroutine[Any, Any, T]) -> T:
     """The result of a coroutine that never suspends (aiohttp's `prepare`, and `write` that does not drain)."""
     try:

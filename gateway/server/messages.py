@@ -24,7 +24,7 @@ from gateway.conversations.store import BindingKey, Conversation
 from gateway.framing.typed import UNREADABLE
 from gateway.protocols.base import ClientRequest, Descriptor, Dialect, Translator
 from gateway.relay.core import Attempt, Core, Pace
-from gateway.relay.downstream import ClientGone, Downstream
+from gateway.relay.downstream import ClientGone, Downstream, send_document
 from gateway.routing.plan import FirstTarget, Route, Target
 from gateway.server.edge import refuse
 from gateway.server.gateway import REQUEST_ID, Gateway
@@ -158,16 +158,18 @@ class MessageHandler:
         run = gateway.relay.start(core, downstream)
         try:
             last = await run.run()
-            return await self._respond(core, ask, downstream, last)
+            return await self._respond(request, core, ask, downstream, last)
         except ClientGone:
             return web.Response(status=499)  # nobody reads it: the connection is gone
         finally:
             gateway.relay.end(run)
             gateway.metrics.stream_closed()
-            await self._keep(core, ask)
             self._report(core, ask, owner)
+            await self._keep(core, ask)
 
-    async def _respond(self, core: Core, ask: Asked, downstream: Downstream | None, last: bytes) -> web.StreamResponse:
+    async def _respond(
+        self, request: web.Request, core: Core, ask: Asked, downstream: Downstream | None, last: bytes
+    ) -> web.StreamResponse:
         if downstream is not None and (core.answer.released or core.error is None):
             try:
                 return await downstream.end(last, self._gateway.edge.send_deadline)
@@ -176,11 +178,12 @@ class MessageHandler:
                 raise ClientGone from error
         message = assistant_message(core, ask.started)
         if core.error is None:
-            return web.Response(
+            response = web.Response(
                 body=self._dialect.document(message),
                 content_type="application/json",
                 headers={"X-Request-Id": ask.request_id},
             )
+            return await send_document(request, response, self._gateway.edge.send_deadline)
         if downstream is None and message.parts:
             core.error.details = {**core.error.details, "message": msgspec.to_builtins(message)}
         return refuse(self._dialect, core.error, ask.request_id)
