@@ -40,8 +40,8 @@ from gateway.canonical.events import (
     VendorEvent,
 )
 
-DELTA_COST = 16
-"""Bytes that a delta counts in `size` beside its text: what one more entry of a log costs at least."""
+EVENT_COST = 16
+"""Bytes that any event counts in `size` beside its content: what one more entry of a log costs at least."""
 
 
 class _Block(Struct):
@@ -58,7 +58,7 @@ class Assembler:
         self._forget()
         self.usage: Usage | None = None
         self.size = 0
-        """Characters of content so far, with `DELTA_COST` for each delta."""
+        """Characters of content so far, with `EVENT_COST` for each event."""
 
     def _forget(self) -> None:
         self._entries: list[_Block | m.Part] = []
@@ -70,6 +70,10 @@ class Assembler:
         self._broken_calls: dict[str, Executor] = {}
 
     def add(self, event: Event) -> None:
+        if isinstance(event, TextDelta):
+            self.grow_text(event)
+            return
+        self.size += EVENT_COST
         handler = self._HANDLERS.get(type(event))
         if handler is not None:
             handler(self, event)
@@ -77,8 +81,9 @@ class Assembler:
     def grow_text(self, delta: TextDelta) -> None:
         """`add`, for the one kind of event that nearly all are."""
         self._open[delta.block].deltas.append(delta.delta)
-        self.size += len(delta.delta) + DELTA_COST
-        self.has_answer = True
+        self.size += len(delta.delta) + EVENT_COST
+        if delta.delta:
+            self.has_answer = True
 
     def open_events(self) -> list[Event]:
         """Completions of all open blocks in the order of their numbers, then of the open steps."""
@@ -125,7 +130,7 @@ class Assembler:
 
     def _grow(self, event: ReasoningDelta | ToolCallDelta) -> None:
         self._open[event.block].deltas.append(event.delta)
-        self.size += len(event.delta) + DELTA_COST
+        self.size += len(event.delta)
 
     def _complete_text(self, event: TextCompleted) -> None:
         self._open.pop(event.block).part = m.TextPart(event.text, event.block, event.signature)
@@ -196,7 +201,6 @@ class Assembler:
     _HANDLERS: ClassVar[dict[type, Callable[["Assembler", Any], None]]] = {
         TextStarted: _start,
         ReasoningStarted: _start,
-        TextDelta: grow_text,
         ReasoningDelta: _grow,
         ToolCallStarted: _start_call,
         ToolCallDelta: _grow,

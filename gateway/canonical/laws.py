@@ -70,7 +70,7 @@ class Laws:
         self._count += 1
         if type(event) in CONTENT:
             _require(self._routed, 1, f"{_name(event)} before message.routed")
-        self._answered = self._answered or type(event) in ANSWER
+        self._answered = self._answered or (type(event) in ANSWER and not _is_empty_text(event))
         _require(_is_unicode(event), 7, f"{_name(event)} is no valid UTF-8")
         check = self._CHECKS.get(type(event))
         if check is not None:
@@ -188,6 +188,10 @@ def check_stream(events: Iterable[Event]) -> None:
 def _require(fact: bool, law: int, text: str) -> None:  # noqa: FBT001  (an assertion's own shape)
     if not fact:
         raise LawBroken(law, text)
+
+
+def _is_empty_text(event: Event) -> bool:
+    return isinstance(event, TextDelta) and not event.delta
 
 
 def _name(event: Event) -> str:

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from itertools import islice
 
 import msgspec
 from msgspec import Struct
@@ -24,9 +25,8 @@ class MemoryStore:
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
 
     async def create(self, conversation: Conversation) -> None:
+        self._make_room()
         self._kept[conversation.id] = _Kept(conversation)
-        if len(self._kept) > self._capacity:
-            self._forget_oldest()
 
     async def begin(self, conversation_id: str, owner: str) -> None:
         kept = self._owned(conversation_id, owner)
@@ -63,8 +63,10 @@ class MemoryStore:
             raise GatewayError("not_found", "no such conversation")
         return kept
 
-    def _forget_oldest(self) -> None:
-        for conversation_id, kept in self._kept.items():
-            if not kept.is_running:
+    def _make_room(self) -> None:
+        """One that runs is never forgotten, so above the capacity there may be as many as run."""
+        surplus = len(self._kept) + 1 - self._capacity
+        if surplus > 0:
+            idle = (conversation_id for conversation_id, kept in self._kept.items() if not kept.is_running)
+            for conversation_id in list(islice(idle, surplus)):
                 del self._kept[conversation_id]
-                return

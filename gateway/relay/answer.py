@@ -54,11 +54,10 @@ class Answer:
         self.assembler = Assembler()
         self._encoder = encoder
         self._limits = limits
-        self._routed: MessageRouted | None = None
         self._held: list[Event] = []
         self._held_size = 0
         self._out: list[bytes] = []
-        self._encode = _encode_nothing if encoder is None else encoder.event
+        self._encode = _encode_for_nobody if encoder is None else encoder.event
         self.flows = False
         """Whether nothing but text is to be expected: committed, released, and the first text was seen."""
 
@@ -71,27 +70,29 @@ class Answer:
             self._held_size = 0
 
     def take(self, event: Event, model: str | None, now: float) -> None:
-        """Raises `GatewayError("upstream_protocol")` over a cap."""
+        """Raises `GatewayError("upstream_protocol")` over a cap, and what the encoder raises for unencodable text."""
+        frame = self._encode(len(self.log), event)  # first, so that what cannot be encoded is never kept
         self.assembler.add(event)
         if type(event) is TextDelta and self.first_text_at is None:
             self.first_text_at = now
         self.has_content = self.has_content or _is_content(event)
         if self.committed:
-            self._write(event)
+            self._log(event, frame)
         elif self._encoder is None:
             self._held.append(event)
         elif self.has_content:
             self._commit(model)
             self._write(event)
         else:
-            self._hold(event)
+            self._hold(event, len(frame))
         self.flows = self.released and self.committed and self.first_text_at is not None
 
     def take_text(self, delta: TextDelta) -> None:
         """`take`, for the one kind of event that nearly all are; only while `flows`."""
-        self.assembler.grow_text(delta)
         log = self.log
-        self._out.append(self._encode(len(log), delta))
+        frame = self._encode(len(log), delta)
+        self.assembler.grow_text(delta)
+        self._out.append(frame)
         log.append(delta)
 
     def check_size(self) -> None:
@@ -135,9 +136,8 @@ class Answer:
             self._commit(model)
         usage = self._usage(is_partial=not is_whole)
         if isinstance(terminal, MessageCompleted):
-            vendor = self._routed.vendor if self._routed else None
             terminal = msgspec.structs.replace(
-                terminal, vendor=vendor, model=model, usage=usage, vendor_ids=dict(vendor_ids)
+                terminal, vendor=self._routed.vendor, model=model, usage=usage, vendor_ids=dict(vendor_ids)
             )
         else:
             terminal = MessageCanceled(terminal.reason, usage, dict(vendor_ids))
@@ -170,9 +170,9 @@ class Answer:
             return usage
         return msgspec.structs.replace(usage, partial=True)
 
-    def _hold(self, event: Event) -> None:
+    def _hold(self, event: Event, size: int) -> None:
         self._held.append(event)
-        self._held_size += len(msgspec.json.encode(event))
+        self._held_size += size
         if self._held_size > self._limits.held:
             raise GatewayError(
                 "upstream_protocol", f"over {self._limits.held} bytes without content", cause="too_large"
@@ -181,8 +181,7 @@ class Answer:
     def _commit(self, model: str | None) -> None:
         self.release()
         self.committed = True
-        if self._routed is not None:
-            self._write(msgspec.structs.replace(self._routed, model=model))
+        self._write(msgspec.structs.replace(self._routed, model=model))
         for event in self._held:
             self._write(event)
         self._held = []
@@ -193,18 +192,21 @@ class Answer:
             self._write(event)
 
     def _write(self, event: Event) -> None:
-        log = self.log
+        self._log(event, self._encode(len(self.log), event))
+
+    def _log(self, event: Event, frame: bytes) -> None:
         if self.released:
-            self._out.append(self._encode(len(log), event))
-        log.append(event)
+            self._out.append(frame)
+        self.log.append(event)
 
     def _close(self) -> None:
         if self.released and self._encoder is not None:
             self._out.append(self._encoder.end())
 
 
-def _encode_nothing(_sequence: int, _event: Event) -> bytes:
-    return b""
+def _encode_for_nobody(_sequence: int, event: Event) -> bytes:
+    """For a document: no frame is sent, but what could not be encoded must not come into it either."""
+    return msgspec.json.encode(event)
 
 
 def _is_content(event: Event) -> bool:

@@ -267,6 +267,7 @@ class Core:
             if attempt.calls is None:
                 attempt.calls = attempt.translator.requests(self._ask.turn(self.target))
             self.request = next(attempt.calls) if response is None else attempt.calls.send(response)
+            attempt.ending_at = now if attempt.translator.ending else None
         except StopIteration:
             self._finish(now)
         except Exception as error:  # noqa: BLE001  (a translator may be anybody's)
@@ -280,31 +281,27 @@ class Core:
         self._response = None
         self._try.is_connecting = True
         self._try.called_at = now
-        self._note_ending(now)
 
     def _finish(self, now: float) -> None:
         """Bytes and requests are over: what the translator has left to say must hold a terminal."""
-        attempt = self._try
-        if not attempt.is_finishing:
-            attempt.is_finishing = True
-            epoch = self.epoch
-            try:
-                for event in attempt.translator.finish():
-                    self._consume(event, now)
-                    if self.epoch != epoch:
-                        return
-            except Exception as error:  # noqa: BLE001  (a translator may be anybody's)
-                self._fail_attempt(error, now)
-            if self.epoch != epoch:
-                return
+        attempt, epoch = self._try, self.epoch
+        attempt.is_finishing = True
+        try:
+            for event in attempt.translator.finish():
+                self._consume(event, now)
+                if self.epoch != epoch:
+                    return
+        except Exception as error:  # noqa: BLE001  (a translator may be anybody's)
+            self._fail_attempt(error, now)
+            return
         self._fail_attempt(_broken("the vendor's answer ended before its terminal", "truncated"), now)
 
     def _fail_attempt(self, cause: BaseException, now: float) -> None:
         attempt = self._try
-        if attempt.translator.ending and not attempt.is_finishing:
+        error = self._explain(cause)
+        if not attempt.is_finishing and self._is_ending():
             self._finish(now)
             return
-        error = self._explain(cause)
         self._leave_attempt(error.cause)
         if self.answer.committed:
             self._fail(error, now)
@@ -417,11 +414,10 @@ class Core:
                             self._count_after_terminal(records[index + 1 :])
                             return
             answer.check_size()
+            if translator.ending:
+                self._note_ending(now)
         except Exception as error:  # noqa: BLE001  (a translator may be anybody's)
             self._fail_attempt(error, now)
-            return
-        if translator.ending:
-            self._note_ending(now)
 
     def _consume(self, event: Event | Notice, now: float) -> None:
         """Passes one event on; each real one feeds the idle timer."""
@@ -444,8 +440,15 @@ class Core:
             self.first_event_at = now
 
     def _note_ending(self, now: float) -> None:
-        if self._try.translator.ending:
-            self._try.ending_at = now if self._response is None else (self._try.ending_at or now)
+        if self._try.ending_at is None:
+            self._try.ending_at = now
+
+    def _is_ending(self) -> bool:
+        try:
+            return self._try.translator.ending
+        except Exception as error:  # noqa: BLE001  (a translator may be anybody's)
+            self._explain(error)
+            return False
 
     def _pass_vendor_event(self, event: VendorEvent, now: float) -> None:
         """What we do not know may be a heartbeat, so it feeds no timer."""
@@ -458,7 +461,7 @@ class Core:
         if self.do == "done" and self.outcome == "completed":
             with suppress(Exception):
                 for record in records:
-                    if any(not isinstance(event, Notice) for event in self._try.translator.feed(record)):
+                    if any(map(_is_spoken, self._try.translator.feed(record))):
                         self._attempt.notices["after_terminal"] += 1
 
     # Endings.
@@ -467,8 +470,11 @@ class Core:
         """The attempt is over; what its translator knows by now is kept."""
         translator, attempt = self._try.translator, self._attempt
         attempt.outcome = outcome
-        attempt.vendor_ids = dict(translator.vendor_ids)
-        attempt.model = translator.model
+        try:
+            attempt.vendor_ids = dict(translator.vendor_ids)
+            attempt.model = translator.model
+        except Exception as error:  # noqa: BLE001  (a translator may be anybody's)
+            self._explain(error)
         if self._try.calls is not None:
             with suppress(Exception):
                 self._try.calls.close()
@@ -531,6 +537,11 @@ class Core:
 
     def _time_out(self, message: str, cause: Cause, now: float) -> None:
         self._fail_attempt(GatewayError("upstream_timeout", message, cause=cause), now)
+
+
+def _is_spoken(event: Event | Notice) -> bool:
+    """Whether a vendor that should be silent said something: an event, or what its translator calls so itself."""
+    return not isinstance(event, Notice) or event.kind == "after_terminal"
 
 
 def _broken(message: str, cause: Cause, code: Code = "upstream_protocol") -> GatewayError:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from gateway.canonical.assembler import DELTA_COST, Assembler
+from gateway.canonical.assembler import EVENT_COST, Assembler
 from gateway.canonical.errors import ErrorBody
 from gateway.canonical.events import (
     Data,
@@ -213,7 +213,7 @@ def test_the_size_counts_texts_fragments_and_whatever_a_vendor_hands_over() -> N
         ToolCallStarted(2, "c", "f", "vendor"),
         ToolCallDelta(2, "c", "{}"),
     )
-    assert deltas.size == 7 + 3 * DELTA_COST
+    assert deltas.size == 7 + 6 * EVENT_COST
     data = Data("d", "x" * 1000)
-    assert assembled(data).size == len(msgspec.json.encode(DataPart("d", "x" * 1000)))
+    assert assembled(data).size == EVENT_COST + len(msgspec.json.encode([[[[DataPart("d", "x" * 1000)]]]]))
     assert assembled(VendorEvent("x", "y" * 1000)).size > 1000

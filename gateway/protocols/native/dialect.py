@@ -28,7 +28,7 @@ _encode = msgspec.json.Encoder().encode
 _HEARTBEAT = encode_comment(b"heartbeat")
 
 _PATH = re.compile(r" - at (?:`key` in )?`(?P<path>[^`]*)`\Z")
-_VALUE = re.compile(r"value .*")
+_VALUE = re.compile(r"value .*", re.DOTALL)
 _FIELD = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]*)`")
 
 

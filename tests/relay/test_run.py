@@ -1,0 +1,341 @@
+"""One message's run over real sockets: signing in for all who wait, renewing after a 401, waiting, forms."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from gateway.protocols.base import Descriptor, Form, FormPart, VendorRequest
+from gateway.protocols.hardwire.translator import HardwireTranslator
+from gateway.protocols.registry import BUILT_IN
+from gateway.relay.relay import Relay
+from tests.support.gateway import END, HELLO, START, RecordingLog, running_gateway, told, until
+from tests.support.scripts import (
+    HEAD,
+    LAST_CHUNK,
+    Connection,
+    Hold,
+    Read,
+    Received,
+    Reset,
+    ScriptServer,
+    Step,
+    Write,
+    chunk,
+    response,
+)
+
+PASSWORD: Any = {"credentials": ["email", "password"]}
+ANSWER = HEAD + chunk(START + HELLO + END) + LAST_CHUNK
+
+
+class Serve(Step, frozen=True):
+    """Answers every request by what it says."""
+
+    answer: Callable[[Received], bytes]
+
+    async def play(self, connection: Connection) -> None:
+        while True:
+            await Read().play(connection)
+            await connection.write(self.answer(connection.requests[-1]))
+
+
+class Doorman:
+    """A vendor with sessions: `valid` cookies are let in, a sign-in hands out the next one."""
+
+    def __init__(self) -> None:
+        self.signed_in = 0
+        self.valid: set[str] = set()
+        self.refused = 0
+
+    def answer(self, asked: Received) -> bytes:
+        if asked.target == "/auth/sign-in/email":
+            self.signed_in += 1
+            self.valid.add(f"session=s{self.signed_in}")
+            return response(200, b'{"user":{"id":"u1"}}', set_cookie=f"session=s{self.signed_in}; Path=/; HttpOnly")
+        if asked.headers["Cookie"] in self.valid:
+            return ANSWER
+        self.refused += 1
+        return response(401, b'{"code":"UNAUTHORIZED"}')
+
+
+# --- signing in
+
+
+async def test_ten_who_come_at_once_are_signed_in_once(tmp_path: Path) -> None:
+    door = Doorman()
+    async with (
+        ScriptServer([Serve(door.answer)]) as vendor,
+        running_gateway(tmp_path, vendor.url, **PASSWORD) as gateway,
+    ):
+        answers = await asyncio.gather(*(gateway.ask() for _ in range(10)))
+        assert [answer.text for answer in answers] == ["Hello"] * 10
+        assert (door.signed_in, door.refused) == (1, 0)
+        cookies = {asked.headers["Cookie"] for asked in vendor.requests if "Cookie" in asked.headers}
+        assert cookies == {"session=s1"}
+        for connection in vendor.connections:
+            connection.stop()
+
+
+async def test_a_session_that_expires_is_renewed_once_for_all_and_each_request_repeated_once(tmp_path: Path) -> None:
+    door = Doorman()
+    async with (
+        ScriptServer([Serve(door.answer)]) as vendor,
+        running_gateway(tmp_path, vendor.url, **PASSWORD) as gateway,
+    ):
+        assert (await gateway.ask()).text == "Hello"
+        door.valid.clear()
+        answers = await asyncio.gather(*(gateway.ask() for _ in range(10)))
+        assert [answer.text for answer in answers] == ["Hello"] * 10
+        assert (door.signed_in, door.refused) == (2, 10)
+        assert (await gateway.ask()).text == "Hello"
+        assert door.signed_in == 2
+        assert await gateway.outcomes() == {"completed": 12}
+        for connection in vendor.connections:
+            connection.stop()
+
+
+async def test_a_session_that_is_refused_when_new_is_not_renewed_again(tmp_path: Path) -> None:
+    door = Doorman()
+
+    def answer(asked: Received) -> bytes:
+        told = door.answer(asked)
+        door.valid.clear()
+        return told
+
+    async with ScriptServer([Serve(answer)]) as vendor, running_gateway(tmp_path, vendor.url, **PASSWORD) as gateway:
+        answered = await gateway.ask()
+        assert (answered.status, answered.ending) == (502, ("failed", "auth", "upstream_auth"))
+        assert (door.signed_in, door.refused) == (2, 2)
+        for connection in vendor.connections:
+            connection.stop()
+
+
+async def test_a_credential_of_its_own_is_not_renewed_after_a_401(tmp_path: Path) -> None:
+    script = [Read(), Write(response(401, b'{"code":"UNAUTHORIZED"}'))]
+    async with ScriptServer(script) as vendor, running_gateway(tmp_path, vendor.url) as gateway:
+        answer = await gateway.ask()
+        assert (answer.status, answer.ending) == (502, ("failed", "auth", "upstream_auth"))
+        assert len(vendor.requests) == 1
+
+
+WITHOUT_USER = response(200, b"not json", set_cookie="session=s1")
+SIGN_INS: dict[str, tuple[list[Step], int, str]] = {
+    "refused": ([Read(), Write(response(401, b'{"code":"UNAUTHORIZED"}'))], 502, "auth"),
+    "forbidden": ([Read(), Write(response(403, b"<html>"))], 502, "auth"),
+    "failing": ([Read(), Write(response(500, b"sk-123"))], 503, "status_5xx"),
+    "limited": ([Read(), Write(response(429, b"", retry_after="3"))], 429, "rate_limited"),
+    "redirected": ([Read(), Write(response(302, b"", location="http://127.0.0.2/"))], 502, "redirect"),
+    "without a cookie": ([Read(), Write(response(200, b'{"user":{"id":"u1"}}'))], 502, "protocol"),
+    "without a user": ([Read(), Write(WITHOUT_USER), Read(), Write(response(200, b"null"))], 502, "auth"),
+    "reset": ([Read(), Reset()], 503, "reset_before_headers"),
+    "garbage": ([Read(), Write(b"hello\r\n\r\n")], 502, "protocol"),
+    "too large": ([Read(), Write(response(200, b"x" * 70_000))], 502, "too_large"),
+    "compressed": ([Read(), Write(response(200, b"\x1f\x8b", content_encoding="gzip"))], 502, "encoding"),
+    "cut": ([Read(), Write(response(200, b'{"user":{"id":"u1"}}')[:-1])], 503, "reset_midstream"),
+}
+
+
+@pytest.mark.parametrize(("script", "status", "cause"), SIGN_INS.values(), ids=SIGN_INS)
+async def test_a_sign_in_that_fails_is_told_and_tried_anew_by_the_next_message(
+    tmp_path: Path, script: list[Step], status: int, cause: str
+) -> None:
+    door = Doorman()
+    async with (
+        ScriptServer(script, [Serve(door.answer)]) as vendor,
+        running_gateway(tmp_path, vendor.url, **PASSWORD) as gateway,
+    ):
+        first = await gateway.ask()
+        assert (first.status, first.ending[1]) == (status, cause)
+        assert b"sk-123" not in first.body
+        assert [asked.method for asked in vendor.connections[0].requests][:1] == ["POST"]
+        assert (await gateway.ask()).text == "Hello"
+        for connection in vendor.connections:
+            connection.stop()
+
+
+async def test_a_sign_in_that_hangs_meets_the_first_event_deadline_and_holds_up_nobody_after_it(
+    tmp_path: Path,
+) -> None:
+    door = Doorman()
+    async with (
+        ScriptServer([Read(), Hold()], [Serve(door.answer)]) as vendor,
+        running_gateway(tmp_path, vendor.url, **PASSWORD) as gateway,
+    ):
+        async with asyncio.timeout(3):
+            first = await gateway.ask()
+        assert (first.status, first.ending) == (504, ("failed", "first_event_timeout", "upstream_timeout"))
+        await vendor.connections[0].left(within=1)
+        assert (await gateway.ask()).text == "Hello"
+        for connection in vendor.connections:
+            connection.stop()
+
+
+async def test_a_sign_in_goes_on_for_the_others_when_the_first_who_came_leaves(tmp_path: Path) -> None:
+    door = Doorman()
+    may_answer = asyncio.Event()
+
+    class Late(Step, frozen=True):
+        async def play(self, connection: Connection) -> None:
+            await Read().play(connection)
+            await may_answer.wait()
+            await connection.write(door.answer(connection.requests[-1]))
+            await Serve(door.answer).play(connection)
+
+    async with (
+        ScriptServer([Late()], [Serve(door.answer)]) as vendor,
+        running_gateway(tmp_path, vendor.url, deadlines={"first_event": 10, "total": 10}, **PASSWORD) as gateway,
+    ):
+        first = asyncio.create_task(gateway.ask())
+        await (await vendor.connection()).heard(b"/auth/sign-in/email")
+        second = asyncio.create_task(gateway.ask())
+        await until(lambda: gateway.log.of("message") == [])
+        first.cancel()
+        await until(lambda: len(gateway.log.of("message")) == 1)
+        may_answer.set()
+        assert (await second).text == "Hello"
+        assert door.signed_in == 1
+        assert [line["cause"] for line in gateway.log.of("message")] == ["client_gone", "completed"]
+        for connection in vendor.connections:
+            connection.stop()
+
+
+# --- other requests
+
+
+async def test_a_request_that_has_to_wait_waits(tmp_path: Path) -> None:
+    begin = b'data: {"type":"start","messageId":"m1"}\n\n'
+    call = (
+        b'data: {"type":"tool-input-available","toolCallId":"c1","toolName":"look","input":{}}\n\n'
+        b'data: {"type":"finish","finishReason":"tool-calls","messageMetadata":{"conversationId":"v1"}}\n\n'
+    )
+    words = b'data: {"type":"text-delta","id":"t","delta":"Seen"}\n\ndata: {"type":"finish","finishReason":"stop"}\n\n'
+    tries: list[float] = []
+
+    def answer(asked: Received) -> bytes:
+        if asked.target.endswith("/tool-result"):
+            tries.append(time.monotonic())
+            missing = response(404, b'{"error":{"code":"RESOURCE_TOOL_CALL_NOT_FOUND"}}')
+            return missing if len(tries) < 3 else response(200, b'{"data":{"success":true}}')
+        return HEAD + chunk(begin + (words if tries else call)) + LAST_CHUNK
+
+    async with (
+        ScriptServer([Serve(answer)]) as vendor,
+        running_gateway(
+            tmp_path, vendor.url, protocol="chatbase", credentials=["api_key"], target='agent = "agent-1"'
+        ) as gateway,
+    ):
+        first = await gateway.ask()
+        assert first.terminal.pending_tool_calls == ["c1"]
+        result: Any = [{"type": "tool_result", "tool_call_id": "c1", "output": 1}]
+        second = await gateway.ask(result, conversation_id=first.line["conversation_id"])
+        assert second.text == "Seen"
+        first_wait, second_wait = tries[1] - tries[0], tries[2] - tries[1]
+        assert 0.25 < first_wait < 0.55
+        assert 0.55 < second_wait < 1.0
+        for connection in vendor.connections:
+            connection.stop()
+
+
+def with_requests(requests: Callable[..., Any]) -> Mapping[str, Descriptor]:
+    changed = type("Changed", (HardwireTranslator,), {"requests": requests})
+    return {**BUILT_IN, "hardwire": msgspec.structs.replace(BUILT_IN["hardwire"], translator=changed)}
+
+
+async def test_a_wait_that_is_too_long_meets_the_first_event_deadline(tmp_path: Path) -> None:
+    def requests(_self: Any, _turn: Any) -> Any:
+        yield VendorRequest("GET", "/late", after=60)
+
+    async with (
+        ScriptServer([Hold()]) as vendor,
+        running_gateway(tmp_path, vendor.url, protocols=with_requests(requests), deadlines={"connect": 30}) as gateway,
+    ):
+        answer = await gateway.ask()
+        assert answer.ending == ("failed", "first_event_timeout", "upstream_timeout")
+        assert vendor.connections == []
+
+
+async def test_a_form_is_sent_as_multipart(tmp_path: Path) -> None:
+    parts = FormPart("note", b"hi"), FormPart("file", b"\0\xff\r\n", 'a "b".bin', "application/x-bin")
+
+    def requests(_self: Any, _turn: Any) -> Any:
+        yield VendorRequest("POST", "/upload", body=Form(parts))
+
+    async with (
+        ScriptServer([Read(), Write(response(500, b""))]) as vendor,
+        running_gateway(tmp_path, vendor.url, protocols=with_requests(requests)) as gateway,
+    ):
+        await gateway.ask()
+        [asked] = vendor.requests
+        media_type, _, boundary = asked.headers["Content-Type"].partition("; boundary=")
+        line = b"--" + boundary.encode()
+        assert media_type == "multipart/form-data"
+        assert asked.body.startswith(line)
+        assert asked.body.endswith(line + b"--\r\n")
+        note, file = asked.body.split(line)[1:-1]
+        assert b'name="note"' in note
+        assert note.endswith(b"\r\n\r\nhi\r\n")
+        assert b"Content-Type: application/x-bin" in file
+        assert file.endswith(b"\r\n\r\n\0\xff\r\n\r\n")
+
+
+async def test_documents_between_requests_are_read_whole_and_capped(tmp_path: Path) -> None:
+    seen: list[bytes] = []
+
+    def requests(self: Any, turn: Any) -> Any:
+        answer = yield VendorRequest("GET", "/first")
+        seen.append(answer.body)
+        yield from HardwireTranslator.requests(self, turn)
+
+    large = response(200, b"x" * 3_000_000)
+    async with (
+        ScriptServer(
+            [Read(), Write(response(200, b'{"a":1}')), Read(), *told(START, HELLO, END)],
+            [Read(), Write(large)],
+        ) as vendor,
+        running_gateway(tmp_path, vendor.url, protocols=with_requests(requests)) as gateway,
+    ):
+        assert (await gateway.ask()).text == "Hello"
+        assert seen == [b'{"a":1}']
+        assert (len(vendor.connections), len(vendor.requests)) == (1, 2)
+        await until(vendor.connections[0].playing.done)
+        answer = await gateway.ask()
+        assert (answer.status, answer.ending) == (502, ("failed", "too_large", "upstream_protocol"))
+
+
+# --- the clock of all
+
+
+async def test_a_bug_in_one_run_does_not_stop_the_clock_of_all() -> None:
+    bugs: list[BaseException] = []
+    swept = asyncio.Event()
+
+    class Broken:
+        def sweep(self, _now: float) -> None:
+            raise RuntimeError("boom")
+
+    class Sound:
+        def sweep(self, _now: float) -> None:
+            swept.set()
+
+    async with Relay({}, on_bug=bugs.append) as relay:
+        relay.runs |= {Broken(), Sound()}  # type: ignore[arg-type]  # all that the sweeper asks of a run
+        async with asyncio.timeout(2):
+            await swept.wait()
+            swept.clear()
+            await swept.wait()
+    assert [str(bug) for bug in bugs[:2]] == ["boom", "boom"]
+
+
+def test_the_recording_log_leaves_out_what_the_real_one_leaves_out() -> None:
+    log = RecordingLog(["s3cret-s3cret"])
+    log.warning("asked", cookie="a=b", text="with s3cret-s3cret in it")
+    log.error("failed", exc_info=ValueError("s3cret-s3cret"))
+    assert log.lines == [
+        {"event": "asked", "level": "warning", "cookie": "[redacted]", "text": "with [redacted] in it"},
+        {"event": "failed", "level": "error", "exception": "ValueError: [redacted]\n"},
+    ]
