@@ -8,6 +8,7 @@
 Unknown fields pass by. The union is decoded first (0.13 us); only its refusal is looked at twice.
 """
 
+import re
 import types
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar, cast, get_args
@@ -97,3 +98,20 @@ def document(kind: type[T]) -> Callable[[bytes], T]:
             raise Malformed(error) from error
 
     return read
+
+
+_PATH = re.compile(r" - at (?:`key` in )?`(?P<path>[^`]*)`\Z")
+_VALUE = re.compile(r"value .*", re.DOTALL)
+_FIELD = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]*)`")
+
+
+def explain(error: BaseException) -> tuple[str, str]:
+    """Where a document does not fit, as a path that begins with `$`, and how, without any value of it."""
+    if not isinstance(error, msgspec.ValidationError):
+        return "$", "the body is not valid JSON"
+    text = str(error)
+    found = _PATH.search(text)
+    problem = _VALUE.sub("value", text[: found.start()] if found else text)
+    path = found["path"] if found else "$"
+    field = _FIELD.search(problem)
+    return f"{path}.{field['name']}" if field else path, problem

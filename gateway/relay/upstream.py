@@ -214,7 +214,7 @@ class Pool:
     """The idle connections to all vendors. One per process; `sweep` is called every now and then."""
 
     def __init__(self, ssl_context: ssl.SSLContext | None = None) -> None:
-        self._ssl = ssl_context or ssl.create_default_context()
+        self._ssl = ssl_context
         self._idle: dict[Origin, deque[Connection]] = {}
         self._open: set[Connection] = set()
         self._draining: dict[Connection, float] = {}
@@ -241,6 +241,8 @@ class Pool:
         except OSError as error:
             raise _unreachable("connect", "the vendor cannot be reached", origin, error) from error
         is_secure = origin.scheme == "https"
+        if is_secure and self._ssl is None:
+            self._ssl = ssl.create_default_context()  # 0.1 s, so only where it is needed
         try:
             _, connection = await loop.create_connection(
                 lambda: Connection(loop, self, origin),

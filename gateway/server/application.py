@@ -15,7 +15,7 @@ def build_application(gateway: Gateway, dialects: Iterable[Dialect]) -> web.Appl
     app = web.Application(middlewares=[edge], client_max_size=gateway.edge.max_body)
     app[GATEWAY] = gateway
     for dialect in dialects:
-        operations = {"message": MessageHandler(gateway, dialect)}
+        operations = {"message": MessageHandler(gateway, dialect).handle}
         for route in dialect.routes:
             app.router.add_route(route.method, route.path, operations[route.operation])
     app.router.add_get("/v1/routes", plain.routes)

@@ -45,6 +45,8 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
         gateway.metrics.unhandled_error()
         gateway.log.error("unhandled", request_id=request_id, exc_info=error)  # noqa: TRY400  (exc_info says it)
         response = refuse(gateway.dialect, GatewayError("internal", "the gateway failed"), request_id)
+        if request.writer.output_size and request.transport is not None:
+            request.transport.abort()  # a response was begun: nothing true can follow in it
     gateway.metrics.request(_handler_name(request), response.status)
     return response
 

@@ -21,7 +21,7 @@ from gateway.canonical.events import MessageCompleted, MessageStarted
 from gateway.canonical.message import Message
 from gateway.canonical.turn import MessageRequest, Turn
 from gateway.conversations.store import BindingKey, Conversation
-from gateway.framing.typed import UNREADABLE
+from gateway.framing.typed import UNREADABLE, explain
 from gateway.protocols.base import ClientRequest, Descriptor, Dialect, Translator
 from gateway.relay.core import Attempt, Core, Pace
 from gateway.relay.downstream import ClientGone, Downstream, send_document
@@ -95,7 +95,7 @@ class MessageHandler:
         self._gateway = gateway
         self._dialect = dialect
 
-    async def __call__(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         try:
             return await self._answer(request)
         except GatewayError as error:
@@ -284,7 +284,11 @@ def read_options(given: Mapping[str, dict[str, object]], protocols: Mapping[str,
         try:
             options[name] = msgspec.convert(values, descriptor.options)
         except UNREADABLE as error:
-            raise GatewayError("bad_request", f"{path} does not fit", details={"path": path}) from error
+            inner, problem = explain(error)
+            path += inner.removeprefix("$")
+            raise GatewayError(
+                "bad_request", f"{path}: {problem}", details={"path": path, "problem": problem}
+            ) from error
     return options
 
 

@@ -9,7 +9,6 @@ A request is decoded strictly. Its errors name the path and never the value, bec
 """
 
 import math
-import re
 
 import msgspec
 from msgspec import Struct
@@ -19,17 +18,13 @@ from gateway.canonical.events import Event
 from gateway.canonical.message import Message
 from gateway.canonical.turn import MAX_METADATA, MessageRequest
 from gateway.framing.sse import encode_comment, event_template
-from gateway.framing.typed import UNREADABLE
+from gateway.framing.typed import UNREADABLE, explain
 from gateway.protocols.base import ClientRequest, DialectRoute, Encoder, ErrorResponse, all_values
 
 _decode_request = msgspec.json.Decoder(MessageRequest).decode
 _encode = msgspec.json.Encoder().encode
 
 _HEARTBEAT = encode_comment(b"heartbeat")
-
-_PATH = re.compile(r" - at (?:`key` in )?`(?P<path>[^`]*)`\Z")
-_VALUE = re.compile(r"value .*", re.DOTALL)
-_FIELD = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]*)`")
 
 
 def _template(kind: type[Struct]) -> tuple[bytes, int]:
@@ -79,7 +74,7 @@ class NativeDialect:
         try:
             asked = _decode_request(request.body)
         except UNREADABLE as error:
-            raise bad_request(error) from error
+            raise _refuse(*explain(error)) from error
         _check(asked)
         return asked
 
@@ -96,18 +91,6 @@ class NativeDialect:
         if error.code == "unauthorized":
             headers["WWW-Authenticate"] = "Bearer"
         return ErrorResponse(error.status, headers, _encode(_ErrorDocument(error.body(request_id))))
-
-
-def bad_request(error: BaseException) -> GatewayError:
-    """What does not fit about a body, with its path and without any value of it."""
-    if not isinstance(error, msgspec.ValidationError):
-        return _refuse("$", "the body is not valid JSON")
-    text = str(error)
-    found = _PATH.search(text)
-    problem = _VALUE.sub("value", text[: found.start()] if found else text)
-    path = found["path"] if found else "$"
-    field = _FIELD.search(problem)
-    return _refuse(f"{path}.{field['name']}" if field else path, problem)
 
 
 def _refuse(path: str, problem: str) -> GatewayError:

@@ -1,0 +1,132 @@
+"""The README says what is: every block of it is fed to what it is about, every table compared with its code."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+import pytest
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway import settings
+from gateway.canonical.errors import CODES
+from gateway.canonical.events import Event
+from gateway.canonical.turn import MessageRequest
+from gateway.protocols import registry
+from gateway.routing.plan import Deadlines, Route
+from gateway.simulation.faults import FAULTS
+from gateway.telemetry.metrics import Metrics
+
+README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FIELD = re.compile(r"`(\w+)`(\??)")
+EVENTS = {kind.__struct_config__.tag: kind for kind in get_args(Event)}
+
+ENVIRON = {
+    "GATEWAY_KEY_SHA256": "0" * 64,
+    "CHATBASE_API_KEY": "an-api-key",
+    "HARDWIRE_EMAIL": "someone@example.com",
+    "HARDWIRE_PASSWORD": "a-password",
+}
+
+
+def blocks(language: str) -> list[str]:
+    return [body for name, body in BLOCK.findall(README) if name == language]
+
+
+def table(head: str) -> dict[str, list[str]]:
+    """The rows below that head, by the name in their first cell; the other cells as they stand."""
+    lines = README.splitlines()
+    begin = lines.index(head) + 2
+    end = lines.index("", begin)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[begin:end]]
+    return {row[0].strip("`"): row[1:] for row in rows}
+
+
+@pytest.mark.parametrize("block", blocks("toml"))
+def test_every_configuration_shown_can_be_loaded(block: str, tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text(block, "utf-8")
+    loaded = settings.load(file, registry.load(), environ=ENVIRON)
+    assert all(route.targets for route in loaded.routes.values())
+
+
+@pytest.mark.parametrize("block", blocks("json"))
+def test_every_json_block_is_json(block: str) -> None:
+    assert isinstance(msgspec.json.decode(block), dict)
+
+
+def test_there_is_a_configuration_a_document_and_a_stream_to_look_at() -> None:
+    assert [len(blocks("toml")), len(blocks("json")), len(blocks("text"))] == [1, 3, 1]
+
+
+def test_the_stream_shown_is_made_of_whole_frames_in_order() -> None:
+    frames = [frame.split("\n") for frame in blocks("text")[0].strip().split("\n\n") if frame != "..."]
+    sequences = []
+    for identity, name, data in frames:
+        event = msgspec.json.decode(data.removeprefix("data: "))
+        assert [identity, name] == [f"id: {event['sequence']}", f"event: {event['type']}"]
+        msgspec.convert(event, EVENTS[event["type"]], strict=False)
+        sequences.append(event["sequence"])
+    assert sequences == sorted(set(sequences))
+
+
+def test_the_event_table_has_every_event_with_every_field() -> None:
+    told = {name: FIELD.findall(fields) for name, (fields, _) in table("| event | fields | meaning |").items()}
+    assert told == {name: _fields(kind) for name, kind in EVENTS.items()}
+
+
+def _fields(kind: type[msgspec.Struct]) -> list[tuple[str, str]]:
+    return [(field.encode_name, "" if field.required else "?") for field in msgspec.structs.fields(kind)]
+
+
+def test_the_error_table_has_every_code_with_its_status() -> None:
+    told = {code: row[:2] for code, row in table("| code | HTTP | retryable | meaning |").items()}
+    assert told == {code: [str(row.status), "yes" if row.retryable else "no"] for code, row in CODES.items()}
+
+
+def test_the_request_table_has_every_field() -> None:
+    assert set(table("| field | type | today |")) == set(MessageRequest.__struct_fields__)
+
+
+SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "server": settings.Server,
+    "limits": settings.Limits,
+    "route": Route,
+    "deadlines": Deadlines,
+}
+
+
+def test_the_table_of_limits_has_every_number_and_its_default() -> None:
+    told = {name: float(row[0]) for name, row in table("| setting | default | what it bounds |").items()}
+    assert told == {
+        f"{section}.{field.encode_name}": field.default
+        for section, kind in SECTIONS.items()
+        for field in msgspec.structs.fields(kind)
+        if type(field.default) in {int, float} and field.encode_name != "port"
+    }
+
+
+def test_the_metrics_table_has_every_metric_with_its_labels() -> None:
+    told = {name: set(re.findall(r"`(\w+)`", row[0])) for name, row in table("| metric | labels | meaning |").items()}
+    metrics = Metrics("0")
+    metrics.message(route="r", vendor="v", outcome="completed", duration=1, first_event=1, first_text=1)
+    metrics.attempt(vendor="v", protocol="p", outcome="completed")
+    metrics.unknown_vendor_events("p")
+    metrics.notice("p", "text_corrected")
+    metrics.request("/metrics", 200)
+    exposed = text_string_to_metric_families(metrics.exposition()[0].decode())
+    ours = [family for family in exposed if family.name.startswith("gateway_")]
+    assert told == {_exposed_name(family): set(family.samples[0].labels) - {"le"} for family in ours}
+
+
+def _exposed_name(family: Metric) -> str:
+    return f"{family.name}_total" if family.type == "counter" else family.name
+
+
+def test_every_play_and_every_fault_named_exists() -> None:
+    simulators = [descriptor.simulator for descriptor in registry.load().values()]
+    plays = {play for make in simulators if make is not None for play in make("").plays}
+    assert set(re.findall(r"\[play:([a-z0-9-]+)[\]:]", README)) <= plays
+    assert set(re.findall(r"\[fault:([a-z0-9-]+)[\]:]", README)) <= set(FAULTS)
