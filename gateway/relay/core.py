@@ -229,6 +229,12 @@ class Core:
             self._cancel(MessageCanceled(reason), now)
         return self.answer.flush(now)
 
+    def abandon(self, error: GatewayError, now: float) -> bytes:
+        """Ends the message where even its failure could not be told whole."""
+        self.error = error
+        self._be_done("failed", now)
+        return self.answer.flush(now)
+
     def fail(self, error: GatewayError, now: float) -> bytes:
         """Ends the message for a reason of ours."""
         if self.do != "done":
@@ -241,10 +247,11 @@ class Core:
     def _open_next(self, failure: Failure | None, now: float) -> None:
         while (choice := self._plan.next(failure, now)) is not None:
             target, _ = choice
+            self._drop_response()
             self._attempt = Attempt(target, now)
             self.attempts.append(self._attempt)
             self.answer.begin(target.vendor, len(self.attempts))
-            self.request = self._response = None
+            self.request = None
             self.renew = False
             self.do = "authorize"
             self.epoch += 1
@@ -278,7 +285,7 @@ class Core:
     def _call(self, now: float) -> None:
         self.do = "call"
         self.epoch += 1
-        self._response = None
+        self._drop_response()
         self._try.is_connecting = True
         self._try.called_at = now
 
@@ -336,18 +343,13 @@ class Core:
         if request is None:
             raise ValueError("an answer without a request")
         status, headers = response.status, response.headers
-        is_wanted = 200 <= status < 300 or status in request.own_statuses
-        is_plain = headers.get("Content-Encoding", "identity").strip().lower() in {"", "identity"}
-        if 300 <= status < 400:
-            self._fail_attempt(_broken("the vendor answered with a redirect", "redirect"), now)
-        elif status in {204, 205}:
-            self._fail_attempt(_broken("the vendor answered without a body", "truncated"), now)
-        elif not is_wanted:
+        fault = unusable(request, status, headers)
+        if fault is not None:
+            self._fail_attempt(fault, now)
+        elif not is_wanted(request, status):
             response.is_refusal = True
-            if not is_plain:
+            if _is_compressed(headers):
                 self._refuse(response, now)
-        elif not is_plain:
-            self._fail_attempt(_broken("the vendor compressed its answer", "encoding"), now)
         elif request.framing is not None and status not in request.own_statuses:
             framing = request.framing()
             media_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
@@ -370,7 +372,7 @@ class Core:
             self.renew = True
             self.do = "authorize"
             self.epoch += 1
-            self._response = None
+            self._drop_response()
             return
         body = response.body[: self._limits.error_body]
         try:
@@ -393,8 +395,13 @@ class Core:
             self._feed(records, now)
             if self.epoch != epoch:
                 return
-        self._response = None
+        self._drop_response()
         self._advance(VendorResponse(response.status, response.headers, response.body), now)
+
+    def _drop_response(self) -> None:
+        response, self._response = self._response, None
+        if response is not None and response.framing is not None and response.framing.repaired:
+            self._attempt.notices["repaired_utf8"] += response.framing.repaired
 
     # Events.
 
@@ -507,7 +514,7 @@ class Core:
         self.ended_at = now
         self.do = "done"
         self.epoch += 1
-        self._response = None
+        self._drop_response()
 
     # Time.
 
@@ -537,6 +544,26 @@ class Core:
 
     def _time_out(self, message: str, cause: Cause, now: float) -> None:
         self._fail_attempt(GatewayError("upstream_timeout", message, cause=cause), now)
+
+
+def is_wanted(request: VendorRequest, status: int) -> bool:
+    return 200 <= status < 300 or status in request.own_statuses
+
+
+def unusable(request: VendorRequest, status: int, headers: Headers) -> GatewayError | None:
+    """Why an answer is of no use to any translator, whatever stands in it."""
+    if 300 <= status < 400:
+        return _broken("the vendor answered with a redirect", "redirect")
+    if status in {204, 205}:
+        return _broken("the vendor answered without a body", "truncated")
+    if is_wanted(request, status) and _is_compressed(headers):
+        return _broken("the vendor compressed its answer", "encoding")
+    return None
+
+
+def _is_compressed(headers: Headers) -> bool:
+    """Though identity was asked for."""
+    return headers.get("Content-Encoding", "").strip().lower() not in {"", "identity"}
 
 
 def _is_spoken(event: Event | Notice) -> bool:

@@ -13,7 +13,11 @@ from aiohttp.http import HttpVersion11, StreamWriter
 
 T = TypeVar("T")
 
+SERVER = "protocol-gateway"
+"""Instead of the versions of what we are made of."""
+
 STREAM_HEADERS = {
+    "Server": SERVER,
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",  # nginx passes each frame on at once
 }

@@ -27,11 +27,14 @@ WHOLE_CHUNK_LINE = 12
 MAX_TRAILERS = 16 * 1024
 
 _HEX = re.compile(rb"[0-9A-Fa-f]{1,15}")
+_SPACED_NAME = re.compile(rb"\n[^:\r\n]*[ \t]:")
 _DIGITS = re.compile(r"[0-9]{1,18}")
 
 
 class Unreadable(Exception):  # noqa: N818  (it names the fact)
-    """What the vendor sent is no HTTP/1.1 that can be read in one way only."""
+    """What the vendor sent cannot be read in one way only. `before`: the body's bytes in front of it."""
+
+    before = b""
 
 
 class ResponseHead(Struct, frozen=True):
@@ -53,26 +56,29 @@ class HeadReader:
             max_field_size=MAX_HEADER_LINE,
             max_headers=MAX_HEADERS,
             response_with_body=False,
+            auto_decompress=False,
         )
-        self._pending = b""
+        self._pending = bytearray()
 
     def feed(self, data: bytes) -> tuple[ResponseHead, bytes] | None:
         """Interim answers (1xx) are skipped. Raises `Unreadable`."""
-        data = self._pending + data
-        while True:
-            end = data.find(b"\r\n\r\n") + 4
-            if end < 4:
-                break
-            head, data = self._parse(data[:end]), data[end:]
+        searched = max(len(self._pending) - 3, 0)
+        self._pending += data
+        while (end := self._pending.find(b"\r\n\r\n", searched) + 4) >= 4:
+            searched = 0
+            head = self._parse(bytes(self._pending[:end]))
+            del self._pending[:end]
             if head.status >= 200:
-                self._pending = b""
-                return head, data
-        if len(data) > MAX_HEAD:
+                rest = bytes(self._pending)
+                self._pending.clear()
+                return head, rest
+        if len(self._pending) > MAX_HEAD:
             raise Unreadable(f"a head is over {MAX_HEAD} bytes")
-        self._pending = data
         return None
 
     def _parse(self, data: bytes) -> ResponseHead:
+        if data.count(b"\n") != data.count(b"\r\n") or _SPACED_NAME.search(data):
+            raise Unreadable("a line of the head ends in LF alone, or has a space before its colon")
         try:
             messages, upgraded, _ = self._parser.feed_data(data)
         except (HttpProcessingError, ValueError) as error:
@@ -132,7 +138,16 @@ class Chunked:
     def _feed_pieces(self, data: bytes) -> bytes:
         if self._line:
             data, self._line = self._line + data, b""
-        pieces = []
+        pieces: list[bytes] = []
+        try:
+            self._cut_up(data, pieces)
+        except Unreadable as error:
+            error.before = b"".join(pieces)
+            raise
+        self._is_between = not (self._line or self._left or self._after_data or self._trailers is not None)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _cut_up(self, data: bytes, pieces: list[bytes]) -> None:
         position = 0
         while position < len(data):
             if self.is_whole:
@@ -147,11 +162,9 @@ class Chunked:
             end = data.find(b"\r\n", position)
             if end < 0:
                 self._keep_line(data[position:])
-                break
+                return
             self._read_line(data[position:end])
             position = end + 2
-        self._is_between = not (self._line or self._left or self._after_data or self._trailers is not None)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def close(self) -> None:
         raise Unreadable("the connection ended within a chunked body")
@@ -162,6 +175,8 @@ class Chunked:
         self._line = line
 
     def _read_line(self, line: bytes) -> None:
+        if len(line) > MAX_CHUNK_LINE:
+            raise Unreadable("a chunk's line is too long")
         if self._after_data:
             if line:
                 raise Unreadable("a chunk's data is longer than it said")
@@ -191,7 +206,9 @@ class Sized:
 
     def feed(self, data: bytes) -> bytes:
         if len(data) > self._left:
-            raise Unreadable("bytes behind the body")
+            error = Unreadable("bytes behind the body")
+            error.before = data[: self._left]
+            raise error
         self._left -= len(data)
         self.is_whole = not self._left
         return data

@@ -33,6 +33,8 @@ class Relay:
         ssl_context: ssl.SSLContext | None = None,
         on_bug: Callable[[BaseException], None],
     ) -> None:
+        if ssl_context is None and any(_is_secure(vendor) for vendor in vendors.values()):
+            ssl_context = ssl.create_default_context()  # 0.1 s: now, so that no stream waits for it
         self.pool = Pool(ssl_context)
         self.sessions = Sessions()
         self.runs: set[Run] = set()
@@ -89,3 +91,7 @@ class Relay:
                     run.sweep(now)
                 except Exception as error:  # noqa: BLE001  (one run's bug must not stop the clock of all)
                     self._on_bug(error)
+
+
+def _is_secure(vendor: Vendor) -> bool:
+    return any(origin.scheme == "https" for origin, _ in vendor.bases.values())

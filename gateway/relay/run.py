@@ -28,10 +28,10 @@ from gateway.protocols.base import (
     VendorRequest,
     VendorResponse,
 )
-from gateway.relay.core import Core
+from gateway.relay.core import Core, is_wanted, unusable
 from gateway.relay.downstream import ClientGone, Downstream
 from gateway.relay.sessions import Sessions
-from gateway.relay.upstream import Connection, Origin, Pool, Reader, render_head
+from gateway.relay.upstream import Connection, Origin, Pool, render_head
 
 T = TypeVar("T")
 
@@ -97,7 +97,10 @@ class Run:
 
     def sweep(self, now: float) -> None:
         if not self._is_stalled:
-            self._emit(self.core.tick(now))
+            try:
+                self._emit(self.core.tick(now))
+            except Exception as bug:  # noqa: BLE001  (as in `run`)
+                self._confess(bug)
 
     # Signing in.
 
@@ -143,26 +146,38 @@ class Run:
     async def _sign_in(
         self, calls: Calls[Authorization], request: VendorRequest, translator: Translator, vendor: Vendor
     ) -> Authorization:
-        """Each answer is read whole and sent back; one that the generator does not want is a refusal."""
+        """Each answer is read whole and sent back; one that the generator does not want is a refusal.
+
+        Others may wait for it, so it has a deadline of its own and leaves alone what belongs to this run.
+        """
         try:
-            while True:
-                response = await self._fetch(request, vendor)
-                if not 200 <= response.status < 300 and response.status not in request.own_statuses:
-                    raise translator.refuse(response.status, response.headers, response.body)
-                request = calls.send(response)
+            async with asyncio.timeout(self.core.target.deadlines.first_event):
+                while True:
+                    response = await self._fetch(request, vendor)
+                    fault = unusable(request, response.status, response.headers)
+                    if fault is not None:
+                        raise fault
+                    if not is_wanted(request, response.status):
+                        raise translator.refuse(response.status, response.headers, response.body)
+                    request = calls.send(response)
         except StopIteration as stop:
             authorization: Authorization = stop.value
             return authorization
+        except TimeoutError as error:
+            raise GatewayError("upstream_timeout", "the vendor did not answer the sign-in in time") from error
         finally:
             calls.close()
 
     async def _fetch(self, request: VendorRequest, vendor: Vendor) -> VendorResponse:
         reader = _WholeReader()
-        connection = await self._send(request, vendor, {}, reader)
+        origin, head, body = await _render(request, vendor, {})
+        connection = self._carrier.pool.take_idle(origin) or await self._carrier.pool.connect(origin)
+        connection.exchange(head, body, reader)
         try:
             return await reader.response
-        finally:
-            connection.leave()
+        except BaseException:
+            connection.abort()
+            raise
 
     # Sending.
 
@@ -173,7 +188,7 @@ class Run:
         epoch = core.epoch
         vendor = self._carrier.vendor(core.target.vendor)
         try:
-            self._connection = await self._send(request, vendor, core.request_headers, self)
+            self._connection = await self._send(request, vendor)
         except _MovedOn:
             return
         except GatewayError as error:
@@ -185,24 +200,16 @@ class Run:
             await self._catch_up()
         self._let_go()
 
-    async def _send(
-        self, request: VendorRequest, vendor: Vendor, headers: dict[str, str], reader: Reader
-    ) -> Connection:
-        origin, base_path = vendor.bases[request.base]
+    async def _send(self, request: VendorRequest, vendor: Vendor) -> Connection:
         if request.after:
             await self._interruptibly(asyncio.sleep(request.after))
-        body = request.body
-        if isinstance(body, Form):
-            body, media_type = await _render_form(body)
-            headers = headers | {"Content-Type": media_type}
-        head = render_head(request, origin, base_path, headers, len(body))
+        origin, head, body = await _render(request, vendor, self.core.request_headers)
         pool = self._carrier.pool
         connection = pool.take_idle(origin)
         if connection is None:
             connection = await self._interruptibly(pool.connect(origin))
-        if reader is self:
-            self._emit(self.core.sent(clock()))
-        connection.exchange(head, body, reader)
+        self._emit(self.core.sent(clock()))
+        connection.exchange(head, body, self)
         if self._is_stalled:
             connection.pause()
         return connection
@@ -264,8 +271,12 @@ class Run:
             self._rouse()
 
     def _confess(self, bug: Exception) -> None:
+        error = GatewayError("internal", "the gateway failed")
         self.core.bugs.append(bug)
-        self._emit(self.core.fail(GatewayError("internal", "the gateway failed"), clock()))
+        try:
+            self._emit(self.core.fail(error, clock()))
+        except Exception:  # noqa: BLE001  (the same bug again, as of an encoder)
+            self._emit(self.core.abandon(error, clock()))
 
     def _rouse(self) -> None:
         if self._wake is not None:
@@ -344,10 +355,23 @@ class _WholeReader:
             self.response.set_result(VendorResponse(self._status, self._headers, b"".join(self._pieces)))
 
 
+async def _render(request: VendorRequest, vendor: Vendor, headers: dict[str, str]) -> tuple[Origin, bytes, bytes]:
+    """Where a request goes, its head and its body."""
+    origin, base_path = vendor.bases[request.base]
+    body = request.body
+    if isinstance(body, Form):
+        body, media_type = await _render_form(body)
+        headers = headers | {"Content-Type": media_type}
+    return origin, render_head(request, origin, base_path, headers, len(body)), body
+
+
 async def _render_form(form: Form) -> tuple[bytes, str]:
     """A multipart body and its media type (RFC 7578)."""
     writer = MultipartWriter("form-data")
     for part in form.parts:
         payload = writer.append(part.data, {"Content-Type": part.media_type or "application/octet-stream"})
-        payload.set_content_disposition("form-data", name=part.name, filename=part.file_name)
+        if part.file_name is None:
+            payload.set_content_disposition("form-data", name=part.name)
+        else:
+            payload.set_content_disposition("form-data", name=part.name, filename=part.file_name)
     return await writer.as_bytes(), writer.content_type

@@ -140,16 +140,26 @@ class Connection(BaseProtocol):
                 return
             piece = body.feed(data) if data else b""
         except Unreadable as error:
-            self._end(_unreadable(error))
+            self._give_up(error, reader)
             return
         if piece:
             reader.on_body(piece)
         if body.is_whole and self._body is body:
             self._end(None)
         elif self._spare:
-            self._spare = max(self._spare - len(data), 1)
-            if self._spare == 1:
-                self.abort()
+            self._spend(len(data))
+
+    def _give_up(self, error: Unreadable, reader: Reader) -> None:
+        if error.before:
+            reader.on_body(error.before)
+        if self._reader is reader:
+            self._end(_unreadable(error))
+
+    def _spend(self, count: int) -> None:
+        """Of the bytes that may still come though nobody wants them."""
+        self._spare -= count
+        if self._spare <= 0:
+            self.abort()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._is_last = True
@@ -242,7 +252,7 @@ class Pool:
             raise _unreachable("connect", "the vendor cannot be reached", origin, error) from error
         is_secure = origin.scheme == "https"
         if is_secure and self._ssl is None:
-            self._ssl = ssl.create_default_context()  # 0.1 s, so only where it is needed
+            self._ssl = ssl.create_default_context()
         try:
             _, connection = await loop.create_connection(
                 lambda: Connection(loop, self, origin),
@@ -301,11 +311,14 @@ def render_head(request: VendorRequest, origin: Origin, base_path: str, headers:
         fields["Content-Length"] = str(size)
     lines = [f"{request.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
     text = "\r\n".join(lines)
+    if not FORBIDDEN.isdisjoint(map(str.lower, (*headers, *request.headers))):
+        raise GatewayError("internal", "a request to the vendor names a header that is ours to set")
     if text.count("\r") != len(fields) or text.count("\n") != len(fields) or "\0" in text or " " in target:
         raise GatewayError("internal", "a request to the vendor could not be built")
     return (text + "\r\n\r\n").encode("utf-8", "strict")
 
 
+FORBIDDEN = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 USER_AGENT = "protocol-gateway"
 
 

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from gateway.canonical.errors import Code, GatewayError
 from gateway.protocols.base import Dialect
+from gateway.relay.downstream import SERVER
 from gateway.server.gateway import GATEWAY, REQUEST_ID, Gateway
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -47,6 +48,8 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = refuse(gateway.dialect, GatewayError("internal", "the gateway failed"), request_id)
         if request.writer.output_size and request.transport is not None:
             request.transport.abort()  # a response was begun: nothing true can follow in it
+    if not response.prepared:
+        response.headers["Server"] = SERVER
     gateway.metrics.request(_handler_name(request), response.status)
     return response
 

@@ -24,7 +24,7 @@ from gateway.conversations.store import BindingKey, Conversation
 from gateway.framing.typed import UNREADABLE, explain
 from gateway.protocols.base import ClientRequest, Descriptor, Dialect, Translator
 from gateway.relay.core import Attempt, Core, Pace
-from gateway.relay.downstream import ClientGone, Downstream, send_document
+from gateway.relay.downstream import SERVER, ClientGone, Downstream, send_document
 from gateway.routing.plan import FirstTarget, Route, Target
 from gateway.server.edge import refuse
 from gateway.server.gateway import REQUEST_ID, Gateway
@@ -181,7 +181,7 @@ class MessageHandler:
             response = web.Response(
                 body=self._dialect.document(message),
                 content_type="application/json",
-                headers={"X-Request-Id": ask.request_id},
+                headers={"X-Request-Id": ask.request_id, "Server": SERVER},
             )
             return await send_document(request, response, self._gateway.edge.send_deadline)
         if downstream is None and message.parts:

@@ -331,7 +331,7 @@ GROWING: dict[str, tuple[bytes, bytes, int]] = {
     "tiny chunks byte by byte": (CHUNKED, b"1\r\nx\r\n" * 5_000, 1),
     "one large chunk in small reads": (CHUNKED + b"fffffff\r\n", b"x" * 1_000_000, 100),
     "a length in small reads": (OK + b"Content-Length: 99999999\r\n\r\n", b"x" * 1_000_000, 100),
-    "a head byte by byte": (OK, b"X-Some-Header: some value of it\r\n" * 60 + b"X-L: " + b"x" * 6000 + b"\r\n", 1),
+    "a head byte by byte": (OK, b"X-Some-Header: %b\r\n" % (b"x" * 300) * 60, 1),
 }
 
 
@@ -340,4 +340,4 @@ def test_twice_the_bytes_take_about_twice_the_time(
     loop: asyncio.AbstractEventLoop, begin: bytes, data: bytes, size: int
 ) -> None:
     once = seconds(loop, begin + data, size)
-    assert seconds(loop, begin + data + data, size) < 3 * once + 0.002
+    assert seconds(loop, begin + data + data, size) < 3 * once + 0.03

@@ -31,7 +31,7 @@ class Command:
     def __init__(self, config: Path, **environ: str) -> None:
         self.url = ""
         self.lines: list[dict[str, Any]] = []
-        self.log = b""
+        self.log = bytearray()
         """The same, as bytes."""
         self._config = config
         self._environ = environ
