@@ -1,0 +1,73 @@
+"""Every route of the application, walked: who may call it, and what it answers to those who may not.
+
+A route that stands in no row of `WALK` fails the first test.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Literal
+
+import pytest
+import structlog
+from msgspec import Struct
+
+from gateway.app import build_gateway
+from gateway.protocols.registry import BUILT_IN
+from gateway.server.application import build_application
+from gateway.settings import load
+from gateway.telemetry.metrics import Metrics
+from tests.support.served import DEMO, serving
+
+KEYS = f'[[keys]]\nid = "a"\nsha256 = "{hashlib.sha256(b"gwk_a").hexdigest()}"\n'
+
+
+class Row(Struct, frozen=True):
+    method: str
+    path: str
+    needs: Literal["a key", "nothing"]
+
+
+WALK = [
+    Row("POST", "/v1/messages", "a key"),
+    Row("GET", "/v1/routes", "a key"),
+    Row("GET", "/healthz", "nothing"),
+    Row("GET", "/readyz", "nothing"),
+    Row("GET", "/metrics", "nothing"),
+]
+KEYED = [row for row in WALK if row.needs == "a key"]
+
+
+def test_every_route_has_a_row(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text(DEMO)
+    settings = load(file, BUILT_IN, environ={})
+    gateway = build_gateway(settings, BUILT_IN, structlog.get_logger(), Metrics("0"), "http://127.0.0.1:9")
+    dialects = [make() for descriptor in BUILT_IN.values() if (make := descriptor.dialect) is not None]
+    app = build_application(gateway, dialects)
+    served = {
+        (route.method, route.resource.canonical)
+        for route in app.router.routes()
+        if route.resource is not None and route.method != "HEAD"
+    }
+    assert served == {(row.method, row.path) for row in WALK}
+
+
+@pytest.mark.parametrize("row", KEYED, ids=lambda row: row.path)
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer gwk_b"}], ids=["no key", "wrong key"])
+async def test_a_route_that_needs_a_key_is_closed_without_one(
+    row: Row, headers: dict[str, str], tmp_path: Path
+) -> None:
+    async with serving(tmp_path, DEMO + KEYS) as gateway:
+        reply = await gateway.ask(row.method, row.path, headers=headers)
+    assert (reply.status, reply.error["code"]) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize("row", WALK, ids=lambda row: row.path)
+@pytest.mark.parametrize("tail", ["/", "/..", "/%2e%2e", "/%2e%2e%2f", "%00", "?/../x", "/" + "x" * 300, ";a", "#"])
+async def test_no_form_of_a_path_reaches_what_it_does_not_name(row: Row, tail: str, tmp_path: Path) -> None:
+    async with serving(tmp_path, DEMO + KEYS) as gateway, gateway.raw() as client:
+        await client.send(f"{row.method} {row.path}{tail} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        answer = await client.read_all()
+    named = tail.startswith(("?", "#"))
+    allowed = {401 if row.needs == "a key" else 200} if named else {404}
+    assert int(answer.split(b" ")[1]) in {*allowed, 400}
