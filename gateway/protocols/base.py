@@ -77,6 +77,9 @@ class VendorRequest(Struct, frozen=True):
     own_statuses: frozenset[int] = frozenset()
     after: float = 0
 
+    def __repr__(self) -> str:
+        return f"VendorRequest({self.method} {self.path})"
+
 
 class VendorResponse(Struct, frozen=True):
     """`body` is empty after a response whose records were fed."""

@@ -67,6 +67,10 @@ class Ask(Protocol):
     def turn(self, target: Target) -> Turn: ...
     def translator(self, target: Target, blocks: Blocks) -> Translator: ...
 
+    def is_secret(self, target: Target, text: str) -> bool:
+        """Whether a text that a vendor sent, to be shown to a client, holds a credential of ours."""
+        ...
+
 
 class Attempt(Struct):
     """One try at one target, and what the metrics and the log want to know of it."""
@@ -333,7 +337,12 @@ class Core:
                 error = GatewayError("internal", "the gateway failed")
         if error.code.startswith("upstream_") or error.vendor_code is not None:
             error.vendor = error.vendor or self.target.vendor
+        error.vendor_code = self._shown(error.vendor_code)
+        error.vendor_request_id = self._shown(error.vendor_request_id)
         return error
+
+    def _shown(self, text: str | None) -> str | None:
+        return None if text and self._ask.is_secret(self.target, text) else text
 
     # The response in hand.
 
@@ -453,8 +462,7 @@ class Core:
     def _is_ending(self) -> bool:
         try:
             return self._try.translator.ending
-        except Exception as error:  # noqa: BLE001  (a translator may be anybody's)
-            self._explain(error)
+        except Exception:  # noqa: BLE001  (a translator may be anybody's; it is told of where it first failed)
             return False
 
     def _pass_vendor_event(self, event: VendorEvent, now: float) -> None:
@@ -481,7 +489,8 @@ class Core:
             attempt.vendor_ids = dict(translator.vendor_ids)
             attempt.model = translator.model
         except Exception as error:  # noqa: BLE001  (a translator may be anybody's)
-            self._explain(error)
+            if outcome != "internal":
+                self._explain(error)
         if self._try.calls is not None:
             with suppress(Exception):
                 self._try.calls.close()

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from gateway.protocols.base import Dialect
 from gateway.server import plain
-from gateway.server.edge import edge
+from gateway.server.edge import edge, expect
 from gateway.server.gateway import GATEWAY, Gateway
 from gateway.server.messages import MessageHandler
 
@@ -17,7 +17,7 @@ def build_application(gateway: Gateway, dialects: Iterable[Dialect]) -> web.Appl
     for dialect in dialects:
         operations = {"message": MessageHandler(gateway, dialect).handle}
         for route in dialect.routes:
-            app.router.add_route(route.method, route.path, operations[route.operation])
+            app.router.add_route(route.method, route.path, operations[route.operation], expect_handler=expect)
     app.router.add_get("/v1/routes", plain.routes)
     app.router.add_get("/healthz", plain.healthz)
     app.router.add_get("/readyz", plain.readyz)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.http import HttpVersion11
 
 from gateway.canonical.errors import Code, GatewayError
 from gateway.protocols.base import Dialect
@@ -52,6 +53,21 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
         response.headers["Server"] = SERVER
     gateway.metrics.request(_handler_name(request), response.status)
     return response
+
+
+async def expect(request: web.Request) -> web.StreamResponse | None:
+    """Answers an `Expect` header (RFC 9110, 10.1.1), which aiohttp asks for before the edge; None goes on."""
+    if request.version < HttpVersion11:
+        return None
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun
+        return None
+    gateway = request.app[GATEWAY]
+    error = GatewayError("bad_request", "this expectation cannot be met", details={"path": "headers.Expect"})
+    request_id = gateway.ids.new("req")
+    gateway.report_refusal(error, request_id, gateway.dialect.name)
+    return refuse(gateway.dialect, error, request_id)
 
 
 def refuse(dialect: Dialect, error: GatewayError, request_id: str) -> web.Response:

@@ -20,6 +20,9 @@ from gateway.telemetry.metrics import Metrics
 ANONYMOUS = "anonymous"
 """Who owns what is made under a configuration without keys, which serves on loopback alone."""
 
+MAX_SHOWN = 128
+"""Characters of a path in a request, which may hold names that a client made up."""
+
 
 class Log(Protocol):
     """What the server asks of a structured logger."""
@@ -107,7 +110,7 @@ class Gateway:
             dialect=dialect,
             code=error.code,
             status=error.status,
-            path=error.details.get("path"),
+            path=str(error.details.get("path", ""))[:MAX_SHOWN],
         )
 
 

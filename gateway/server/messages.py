@@ -25,6 +25,7 @@ from gateway.framing.typed import UNREADABLE, explain
 from gateway.protocols.base import ClientRequest, Descriptor, Dialect, Translator
 from gateway.relay.core import Attempt, Core, Pace
 from gateway.relay.downstream import SERVER, ClientGone, Downstream, send_document
+from gateway.relay.relay import Relay
 from gateway.routing.plan import FirstTarget, Route, Target
 from gateway.server.edge import refuse
 from gateway.server.gateway import REQUEST_ID, Gateway
@@ -44,6 +45,7 @@ class Asked:
         protocols: Mapping[str, Descriptor],
         bindings: Mapping[BindingKey, dict[str, str]],
         ids: Ids,
+        relay: Relay,
     ) -> None:
         self.request = request
         self.started = started
@@ -53,6 +55,7 @@ class Asked:
         self._protocols = protocols
         self._bindings = bindings
         self._ids = ids
+        self._relay = relay
         self._options = read_options(request.vendor_options, protocols)
 
     def turn(self, target: Target) -> Turn:
@@ -77,6 +80,9 @@ class Asked:
         if make is None:
             raise GatewayError("internal", "a target's protocol has no translator")
         return make(target.settings, blocks)
+
+    def is_secret(self, target: Target, text: str) -> bool:
+        return any(secret in text for secret in self._relay.vendor(target.vendor).credentials.values())
 
     def binding_key(self, target: Target) -> BindingKey:
         return BindingKey(target.vendor, self._protocols[target.protocol].scope(target.settings))
@@ -105,11 +111,11 @@ class MessageHandler:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         began = time.monotonic()
         gateway = self._gateway
-        if not gateway.is_ready:
-            raise GatewayError("overloaded", "the gateway takes no messages now", retry_after=1.0)
+        self._check_ready()
         head = ClientRequest(request.headers, b"", dict(request.match_info))
         owner = gateway.keys.owner(self._dialect.credential(head))
         body = await read_body(request, gateway.edge.max_body, gateway.edge.body_deadline)
+        self._check_ready()
         asked = self._dialect.read(msgspec.structs.replace(head, body=body))
         if asked.regenerate is not None:
             raise GatewayError("unsupported", "no message can be regenerated", details={"path": "$.regenerate"})
@@ -126,10 +132,15 @@ class MessageHandler:
                 protocols=gateway.protocols,
                 bindings=bindings,
                 ids=gateway.ids,
+                relay=gateway.relay,
             )
             return await self._run(request, ask, owner, began)
         finally:
             await gateway.store.end(conversation_id)
+
+    def _check_ready(self) -> None:
+        if not self._gateway.is_ready:
+            raise GatewayError("overloaded", "the gateway takes no messages now", retry_after=1.0)
 
     async def _begin_conversation(self, conversation_id: str | None, owner: str) -> str:
         store = self._gateway.store
@@ -262,15 +273,17 @@ async def read_body(request: web.Request, limit: int, deadline: float) -> bytes:
     """The whole body. Raises `payload_too_large` before reading one that says so, and `request_timeout`."""
     if (request.content_length or 0) > limit:
         raise GatewayError("payload_too_large", f"the body is over {limit} bytes")
-    if request.content.is_eof():
-        return await request.read()
     try:
+        if request.content.is_eof():
+            return await request.read()
         async with asyncio.timeout(deadline):
             return await request.read()
     except TimeoutError as error:
         raise GatewayError("request_timeout", "the body did not come in time") from error
     except web.HTTPRequestEntityTooLarge as error:
         raise GatewayError("payload_too_large", f"the body is over {limit} bytes") from error
+    except web.RequestPayloadError as error:
+        raise GatewayError("bad_request", "the body cannot be decoded") from error
 
 
 def read_options(given: Mapping[str, dict[str, object]], protocols: Mapping[str, Descriptor]) -> dict[str, Struct]:

@@ -71,7 +71,10 @@ async def _play(request: web.Request, script: Script) -> web.StreamResponse:
                 response = web.StreamResponse(status=status, headers=headers)
                 await response.prepare(request)
             case Send(data):
-                await response.write(data)
+                try:
+                    await response.write(data)
+                except ConnectionError:
+                    break  # whom it is played to has gone
             case Pause(seconds):
                 await asyncio.sleep(seconds)
             case Reset():

@@ -105,6 +105,9 @@ class Question:
     def translator(self, target: Target, blocks: Blocks) -> Translator:
         return self._make(target.settings, blocks)
 
+    def is_secret(self, target: Target, text: str) -> bool:
+        return "canary" in text
+
 
 class Played(Struct):
     """A message that is over: what the client was sent, and what the vendor was asked."""
