@@ -68,7 +68,7 @@ BEFORE_COMMIT = [
     "refuse",
     "scope",
 ]
-AFTER_COMMIT = ["feed after text", "finish", "requests after the stream", "ending", "vendor_ids", "model"]
+AFTER_COMMIT = ["feed after text", "finish", "requests after the stream", "ending", "model"]
 
 PLAIN = response(200, b"{}")
 PIECES = (b"data: open\n\n", b"data: text\n\n", b"data: more\n\n")
@@ -82,7 +82,6 @@ SCRIPTS: dict[str, list[Step]] = {
     "feed without content": UNENDING,
     "feed after text": UNENDING,
     "ending": UNENDING,
-    "vendor_ids": UNENDING,
     "finish without content": SILENT,
     "refuse": [Read(), Write(response(500, b"{}")), Hold()],
 }
@@ -247,6 +246,20 @@ async def test_a_plug_in_that_raises_after_content_ends_the_stream_with_a_failur
         assert SECRET_TEXT.encode() not in reply.body
         await check_aftermath(gateway, "r-1", tasks)
         await check_vendor_is_left(vendor, point)
+
+
+async def test_a_plug_in_that_raises_when_asked_for_its_ids_has_answered_all_the_same(tmp_path: Path) -> None:
+    protocols = {**BUILT_IN, "raising": plug_in("vendor_ids")}
+    async with (
+        ScriptServer(STREAM) as vendor,
+        serving(tmp_path, CONFIG.replace("URL", vendor.url), protocols=protocols) as gateway,
+    ):
+        tasks = own_tasks()
+        async with asyncio.timeout(3):
+            reply = await gateway.post({"content": "Hi"}, X_Request_Id="r-1")
+        assert isinstance(reply.events[-1], MessageCompleted)
+        assert SECRET_TEXT.encode() not in reply.body
+        await check_aftermath(gateway, "r-1", tasks)
 
 
 @pytest.mark.parametrize("point", AFTER_COMMIT)
