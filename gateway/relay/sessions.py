@@ -9,34 +9,41 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from msgspec import Struct
+
 from gateway.protocols.base import Authorization
 
 SignIn = Callable[[], Coroutine[Any, Any, Authorization]]
 
 
+class _SigningIn(Struct):
+    """A sign-in under way, and how many wait for it."""
+
+    task: asyncio.Task[Authorization]
+    waiting: int = 0
+
+
 class Sessions:
     def __init__(self) -> None:
         self._sessions: dict[str, object] = {}
-        self._signing_in: dict[str, asyncio.Task[Authorization]] = {}
-        self._waiting: dict[str, int] = {}
+        self._under_way: dict[str, _SigningIn] = {}
 
     def get(self, vendor: str) -> object:
         return self._sessions.get(vendor)
 
     async def sign_in(self, vendor: str, sign_in: SignIn) -> Authorization:
         """Raises what the sign-in raised. It goes on as long as anybody waits for it, whoever came first."""
-        task = self._signing_in.get(vendor)
-        if task is None:
-            task = self._signing_in[vendor] = asyncio.create_task(self._keep(vendor, sign_in))
-            task.add_done_callback(lambda done: self._forget(vendor, done))
-            self._waiting[vendor] = 0
-        self._waiting[vendor] += 1
+        shared = self._under_way.get(vendor)
+        if shared is None:
+            shared = self._under_way[vendor] = _SigningIn(asyncio.create_task(self._keep(vendor, sign_in)))
+            shared.task.add_done_callback(_read_outcome)
+        shared.waiting += 1
         try:
-            return await asyncio.shield(task)
+            return await asyncio.shield(shared.task)
         finally:
-            self._waiting[vendor] -= 1
-            if not self._waiting[vendor]:
-                task.cancel()  # nobody waits any more; nothing happens to one that is over
+            shared.waiting -= 1
+            if not shared.waiting:
+                self._end(vendor, shared)
 
     def drop(self, vendor: str, refused: object) -> None:
         if self._sessions.get(vendor) is refused:
@@ -48,8 +55,14 @@ class Sessions:
             self._sessions[vendor] = authorization.session
         return authorization
 
-    def _forget(self, vendor: str, done: asyncio.Task[Authorization]) -> None:
-        if self._signing_in.get(vendor) is done:
-            del self._signing_in[vendor]
-        if not done.cancelled():
-            done.exception()  # read here, because those who waited may all be gone
+    def _end(self, vendor: str, shared: _SigningIn) -> None:
+        """Nobody waits any more. Who comes next begins anew, also while this one is being cancelled."""
+        if self._under_way.get(vendor) is shared:
+            del self._under_way[vendor]
+        shared.task.cancel()
+
+
+def _read_outcome(task: asyncio.Task[Authorization]) -> None:
+    """Those who waited may all be gone: without this asyncio complains of an exception that nobody read."""
+    if not task.cancelled():
+        task.exception()
