@@ -48,7 +48,7 @@ class Downstream:
         elif transport.is_closing():
             raise ClientGone
         else:
-            transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+            transport.write(_chunk(data))
         return not self._protocol.writing_paused
 
     def _begin(self, data: bytes) -> None:
@@ -97,6 +97,15 @@ class Downstream:
         transport = self._request.transport
         if transport is not None:
             transport.abort()
+
+
+_SIZE_LINES = [b"%x\r\n" % size for size in range(4096)]
+
+
+def _chunk(data: bytes) -> bytes:
+    size = len(data)
+    line = _SIZE_LINES[size] if size < len(_SIZE_LINES) else b"%x\r\n" % size
+    return line + data + b"\r\n"
 
 
 async def send_document(request: web.Request, response: web.Response, deadline: float) -> web.Response:

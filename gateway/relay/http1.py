@@ -23,9 +23,10 @@ MAX_HEAD = 64 * 1024
 MAX_HEADER_LINE = 8190
 MAX_HEADERS = 128
 MAX_CHUNK_LINE = 1024
-WHOLE_CHUNK_LINE = 12
 MAX_TRAILERS = 16 * 1024
 
+_SIZES = {b"%x" % size: size for size in range(1, 4096)}
+"""The sizes that nearly all chunks have, as they are written."""
 _HEX = re.compile(rb"[0-9A-Fa-f]{1,15}")
 _SPACED_NAME = re.compile(rb"\n[^:\r\n]*[ \t]:")
 _DIGITS = re.compile(r"[0-9]{1,18}")
@@ -128,11 +129,9 @@ class Chunked:
 
     def feed(self, data: bytes) -> bytes:
         if self._is_between:
-            end = data.find(b"\r\n", 1, WHOLE_CHUNK_LINE)
-            if end > 0 and data[:end].isalnum() and data[-2:] == b"\r\n":
-                size = self._size(data[:end])
-                if size and size == len(data) - end - 4:  # one whole chunk, as nearly every read is
-                    return data[end + 2 : -2]
+            end = data.find(b"\r\n")
+            if _SIZES.get(data[:end]) == len(data) - end - 4 and data[-2:] == b"\r\n":
+                return data[end + 2 : -2]  # one whole chunk, as nearly every read is
         return self._feed_pieces(data)
 
     def _feed_pieces(self, data: bytes) -> bytes:
