@@ -38,7 +38,7 @@ from gateway.canonical.events import (
 )
 
 
-class LawBroken(AssertionError):  # noqa: N818  (it names the fact, and is one for tests)
+class LawBroken(AssertionError):
     """`law` is the number; the text says which event broke it and how."""
 
     def __init__(self, law: int, text: str) -> None:

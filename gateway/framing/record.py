@@ -29,7 +29,7 @@ class Framing(Protocol):
     def end(self) -> Sequence[Record]: ...
 
 
-class TooLarge(Exception):  # noqa: N818  (it names the fact)
+class TooLarge(Exception):
     """A line, a record or a document over its cap; the connection is of no further use."""
 
     def __init__(self, what: str, limit: int) -> None:

@@ -24,7 +24,7 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError)
 MAX_SHOWN = 100
 
 
-class Malformed(Exception):  # noqa: N818  (it names the fact)
+class Malformed(Exception):
     """JSON that cannot be read, or a known type with a wrong field. The text gives the path, for the log alone."""
 
     def __init__(self, reason: object) -> None:

@@ -26,7 +26,7 @@ STREAM_HEADERS = {
 ROOM = 32 * 1024
 
 
-class ClientGone(Exception):  # noqa: N818  (it names the fact)
+class ClientGone(Exception):
     """The client closed its connection."""
 
 

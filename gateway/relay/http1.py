@@ -32,7 +32,7 @@ _SPACED_NAME = re.compile(rb"\n[^:\r\n]*[ \t]:")
 _DIGITS = re.compile(r"[0-9]{1,18}")
 
 
-class Unreadable(Exception):  # noqa: N818  (it names the fact)
+class Unreadable(Exception):
     """What the vendor sent cannot be read in one way only. `before`: the body's bytes in front of it."""
 
     before = b""

@@ -322,7 +322,7 @@ class Run:
             self._connection.unpause()
 
 
-class _MovedOn(Exception):  # noqa: N818  (it names the fact)
+class _MovedOn(Exception):
     """What was awaited is of no more use."""
 
 

@@ -424,7 +424,7 @@ def _usual(message: str) -> Play:
 # --- what is refused
 
 
-class _Refusal(Exception):  # noqa: N818  (it names the fact)
+class _Refusal(Exception):
     def __init__(self, refused: Refused) -> None:
         super().__init__(refused.code)
         self.refused = refused

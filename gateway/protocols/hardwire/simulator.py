@@ -57,7 +57,7 @@ ROUTE = re.compile(r"/chats/(?P<chat>[^/]+)(?:/(?P<rest>.+))?")
 RUN_STREAM = re.compile(r"workflow-runs/([^/]+)/stream")
 
 
-class Refused(Exception):  # noqa: N818  (it names the fact)
+class Refused(Exception):
     """A request that the vendor would refuse, by the name of the refusal."""
 
     def __init__(self, name: str) -> None:
