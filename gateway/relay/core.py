@@ -236,6 +236,7 @@ class Core:
     def abandon(self, error: GatewayError, now: float) -> bytes:
         """Ends the message where even its failure could not be told whole."""
         self.error = error
+        self._attempt.outcome = error.cause
         self._be_done("failed", now)
         return self.answer.flush(now)
 
