@@ -169,15 +169,17 @@ class Run:
             calls.close()
 
     async def _fetch(self, request: VendorRequest, vendor: Vendor) -> VendorResponse:
-        reader = _WholeReader()
+        """One small answer, whole. A kept connection that turns out closed fails nothing that may be repeated."""
+        pool = self._carrier.pool
         origin, head, body = await _render(request, vendor, {})
-        connection = self._carrier.pool.take_idle(origin) or await self._carrier.pool.connect(origin)
-        connection.exchange(head, body, reader)
-        try:
-            return await reader.response
-        except BaseException:
-            connection.abort()
-            raise
+        kept = pool.take_idle(origin)
+        if kept is not None:
+            try:
+                return await _exchange(kept, head, body)
+            except GatewayError as error:
+                if error.cause != "stale_connection" or request.effect == "once":
+                    raise
+        return await _exchange(await pool.connect(origin), head, body)
 
     # Sending.
 
@@ -353,6 +355,16 @@ class _WholeReader:
             self.response.set_exception(error)
         else:
             self.response.set_result(VendorResponse(self._status, self._headers, b"".join(self._pieces)))
+
+
+async def _exchange(connection: Connection, head: bytes, body: bytes) -> VendorResponse:
+    reader = _WholeReader()
+    connection.exchange(head, body, reader)
+    try:
+        return await reader.response
+    except BaseException:
+        connection.abort()
+        raise
 
 
 async def _render(request: VendorRequest, vendor: Vendor, headers: dict[str, str]) -> tuple[Origin, bytes, bytes]:

@@ -17,6 +17,7 @@ from tests.support.gateway import END, HELLO, START, RecordingLog, running_gatew
 from tests.support.scripts import (
     HEAD,
     LAST_CHUNK,
+    Close,
     Connection,
     Hold,
     Read,
@@ -154,6 +155,21 @@ async def test_a_sign_in_that_fails_is_told_and_tried_anew_by_the_next_message(
         assert b"sk-123" not in first.body
         assert [asked.method for asked in vendor.connections[0].requests][:1] == ["POST"]
         assert (await gateway.ask()).text == "Hello"
+        for connection in vendor.connections:
+            connection.stop()
+
+
+async def test_a_sign_in_on_a_kept_connection_that_turns_out_closed_is_repeated_on_a_new_one(tmp_path: Path) -> None:
+    door = Doorman()
+    refused = response(401, b'{"code":"UNAUTHORIZED"}')
+    async with (
+        ScriptServer([Read(), Write(refused), Read(), Close()], [Serve(door.answer)]) as vendor,
+        running_gateway(tmp_path, vendor.url, **PASSWORD) as gateway,
+    ):
+        assert (await gateway.ask()).status == 502
+        assert (await gateway.ask()).text == "Hello"
+        assert [asked.target for asked in vendor.connections[0].requests] == ["/auth/sign-in/email"] * 2
+        assert door.signed_in == 1
         for connection in vendor.connections:
             connection.stop()
 

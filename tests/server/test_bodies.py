@@ -69,7 +69,7 @@ async def test_no_depth_is_an_error_of_ours(gateway: Served) -> None:
         deep = b"[" * depth + b"]" * depth
         reply = await gateway.post(b'{"content":"Hi","route":"nobody","metadata":{"a":%b}}' % deep)
         statuses.add(reply.status)
-    assert statuses == {404, 400}
+    assert statuses <= {400, 404}  # where the line runs is the interpreter's own affair
     assert await gateway.samples("gateway_unhandled_errors_total") == {(): 0}
 
 
