@@ -69,6 +69,7 @@ class Run:
         self._last = b""
         self._client_is_gone = False
         self._is_stalled = False
+        self._is_stale = False
         self._wake: asyncio.Future[None] | None = None
         self._scope: asyncio.Timeout | None = None
 
@@ -189,17 +190,19 @@ class Run:
             raise RuntimeError("a call without a request")
         epoch = core.epoch
         vendor = self._carrier.vendor(core.target.vendor)
-        try:
-            self._connection = await self._send(request, vendor)
-        except _MovedOn:
-            return
-        except GatewayError as error:
-            if core.epoch == epoch:
-                self._emit(core.ended(error, clock()))
-            return
         while core.epoch == epoch:
-            await self._sleep()
-            await self._catch_up()
+            try:
+                self._connection = await self._send(request, vendor)
+            except _MovedOn:
+                return
+            except GatewayError as error:
+                if core.epoch == epoch:
+                    self._emit(core.ended(error, clock()))
+                return
+            self._is_stale = False
+            while core.epoch == epoch and not self._is_stale:
+                await self._sleep()
+                await self._catch_up()
         self._let_go()
 
     async def _send(self, request: VendorRequest, vendor: Vendor) -> Connection:
@@ -244,7 +247,13 @@ class Run:
 
     def on_end(self, error: GatewayError | None) -> None:
         self._connection = None
-        if self.core.epoch == self._epoch:
+        request = self.core.request
+        if self.core.epoch != self._epoch:
+            return
+        if error is not None and error.cause == "stale_connection" and request is not None and request.effect != "once":
+            self._is_stale = True  # a kept connection that turned out closed fails nothing that may be repeated
+            self._rouse()
+        else:
             try:
                 self._emit(self.core.ended(error, clock()))
             except Exception as bug:  # noqa: BLE001  (as in `run`)
@@ -288,7 +297,7 @@ class Run:
             self._scope.reschedule(0)
 
     async def _sleep(self) -> None:
-        if self._is_stalled or self._client_is_gone:
+        if self._is_stalled or self._is_stale or self._client_is_gone:
             return
         self._wake = asyncio.get_running_loop().create_future()
         try:

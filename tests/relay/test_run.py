@@ -311,7 +311,7 @@ async def test_documents_between_requests_are_read_whole_and_capped(tmp_path: Pa
     large = response(200, b"x" * 3_000_000)
     async with (
         ScriptServer(
-            [Read(), Write(response(200, b'{"a":1}')), Read(), *told(START, HELLO, END)],
+            [Read(), Write(response(200, b'{"a":1}')), Read(), *told(START, HELLO, END), Read(), Close()],
             [Read(), Write(large)],
         ) as vendor,
         running_gateway(tmp_path, vendor.url, protocols=with_requests(requests)) as gateway,
@@ -319,9 +319,9 @@ async def test_documents_between_requests_are_read_whole_and_capped(tmp_path: Pa
         assert (await gateway.ask()).text == "Hello"
         assert seen == [b'{"a":1}']
         assert (len(vendor.connections), len(vendor.requests)) == (1, 2)
-        await until(vendor.connections[0].playing.done)
-        answer = await gateway.ask()
+        answer = await gateway.ask()  # its first request finds the kept connection closed, and is repeated
         assert (answer.status, answer.ending) == (502, ("failed", "too_large", "upstream_protocol"))
+        assert [asked.target for asked in vendor.requests[-2:]] == ["/first", "/first"]
 
 
 # --- the clock of all

@@ -236,8 +236,10 @@ class ChatbaseTranslator:
             return ()
         if record.data == wire.DONE:
             return self.finish()  # no trailers follow
+        if self._has_terminal:
+            return (Notice("after_terminal"),)
         frame = _read_frame(record)
-        if self.ending or self._has_terminal:
+        if self.ending:
             return self._read_trailer(frame)
         if type(frame) is wire.TextDelta and not frame.error:
             return self._blocks.text(frame.delta, frame.id or self._text_key)
