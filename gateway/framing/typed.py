@@ -52,11 +52,13 @@ class OpenUnion(Generic[T]):
     def __call__(self, data: bytes, name: bytes = b"") -> T | Unknown:
         """Raises `Malformed`. `name` stands for the tag where the object has none."""
         try:
-            return cast("T", self._decode(data))
+            known: T = self._decode(data)
         except msgspec.ValidationError as error:
             return self._explain(data, name, error)
         except UNREADABLE as error:
             raise Malformed(error) from error
+        else:
+            return known
 
     def _explain(self, data: bytes, name: bytes, error: msgspec.ValidationError) -> T | Unknown:
         try:

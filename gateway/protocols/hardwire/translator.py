@@ -167,9 +167,9 @@ class HardwireTranslator:
 
     def _read_message_frame(self, record: Record) -> Iterable[Event | Notice]:
         frame = decode_frame(record.data, record.name)
+        if type(frame) is wire.Content and frame.error is None:  # nearly all are, so it is asked for first
+            return self._blocks.text(frame.delta, self._text_key)
         match frame:
-            case wire.Content(error=None):
-                return self._blocks.text(frame.delta, self._text_key)
             case wire.Token(error=None):
                 return self._blocks.text(frame.token, self._text_key)
             case Unknown():
