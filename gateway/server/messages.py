@@ -224,16 +224,18 @@ class MessageHandler:
         for bug in core.bugs:
             self._gateway.metrics.unhandled_error()
             self._gateway.log.error("unhandled", request_id=ask.request_id, exc_info=bug)
-        last = core.attempts[-1]
         self._gateway.metrics.message(
             route=ask.route.name,
-            vendor=last.target.vendor,
+            vendor=core.target.vendor,
             outcome=core.outcome or "canceled",
             duration=timing.total,
             first_event=timing.first_event,
             first_text=timing.first_text,
             heartbeats=core.answer.heartbeats,
         )
+        self._write_access_line(core, ask, owner, timing)
+
+    def _write_access_line(self, core: Core, ask: Asked, owner: str, timing: _Timing) -> None:
         error = core.error
         self._gateway.log.info(
             "message",
@@ -241,23 +243,20 @@ class MessageHandler:
             key=owner,
             dialect=self._dialect.name,
             route=ask.route.name,
-            vendor=last.target.vendor,
-            protocol=last.target.protocol,
+            vendor=core.target.vendor,
+            protocol=core.target.protocol,
             conversation_id=ask.started.conversation_id,
             message_id=ask.started.message_id,
             stream=ask.request.stream,
             outcome=core.outcome,
-            cause=last.outcome,
+            cause=core.attempts[-1].outcome,
             code=error.code if error else None,
-            vendor_status=error.vendor_status if error else None,
-            vendor_code=error.vendor_code if error else None,
-            vendor_request_id=error.vendor_request_id if error else None,
-            vendor_message=error.vendor_message if error else None,
             attempts=len(core.attempts),
             events=len(core.answer.log),
             duration=timing.total,
             first_event=timing.first_event,
             first_text=timing.first_text,
+            **(_vendors_words(error) if error else {}),
         )
 
     def _count_attempt(self, attempt: Attempt) -> None:
@@ -333,6 +332,15 @@ def assistant_message(core: Core, started: MessageStarted) -> Message:
             pending_tool_calls=terminal.pending_tool_calls,
         )
     return message
+
+
+def _vendors_words(error: GatewayError) -> dict[str, object]:
+    return {
+        "vendor_status": error.vendor_status,
+        "vendor_code": error.vendor_code,
+        "vendor_request_id": error.vendor_request_id,
+        "vendor_message": error.vendor_message,
+    }
 
 
 def _timing(core: Core) -> _Timing:
