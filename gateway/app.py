@@ -71,6 +71,7 @@ def build_gateway(
         send_deadline=settings.server.send_deadline,
         on_bug=on_bug,
     )
+    metrics.watch_connections(lambda: relay.pool.open_connections)
     limits = settings.limits
     return Gateway(
         relay=relay,

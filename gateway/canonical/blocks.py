@@ -177,14 +177,6 @@ class Blocks:
         """Completes a text whose whole the vendor repeats: what is missing is added, what differs is replaced."""
         return self._texts.settle(key, text, signature)
 
-    def text_block(self, key: str = "") -> int | None:
-        """The number of the text last opened under `key`, open or not; None where there was none."""
-        block = self._texts.open.get(key)
-        if block is not None:
-            return block.number
-        closed = self._texts.closed.get(key)
-        return closed[0] if closed else None
-
     def start_reasoning(self, key: str = "") -> Events:
         return self._reasonings.start(key)
 

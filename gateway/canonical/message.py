@@ -144,8 +144,3 @@ class Message(Struct, frozen=True, omit_defaults=True):
     model: str | None = None
     error: ErrorBody | None = None
     vendor_ids: dict[str, str] = {}
-
-
-def text_of(parts: list[Part]) -> str:
-    """The visible text of a message: its text parts, run together."""
-    return "".join(part.text for part in parts if isinstance(part, TextPart))

@@ -181,7 +181,8 @@ class Core:
         return self.answer.flush(now)
 
     def answered(self, status: int, headers: Headers, now: float) -> bytes:
-        self._attempt.answered_after = now - self._attempt.started
+        if self._attempt.answered_after is None:
+            self._attempt.answered_after = now - self._attempt.started
         response = self._response = _Response(status, headers, now)
         self._judge(response, now)
         return self.answer.flush(now)

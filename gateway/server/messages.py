@@ -261,7 +261,12 @@ class MessageHandler:
 
     def _count_attempt(self, attempt: Attempt) -> None:
         metrics, target = self._gateway.metrics, attempt.target
-        metrics.attempt(vendor=target.vendor, protocol=target.protocol, outcome=attempt.outcome or "canceled")
+        metrics.attempt(
+            vendor=target.vendor,
+            protocol=target.protocol,
+            outcome=attempt.outcome or "canceled",
+            to_headers=attempt.answered_after,
+        )
         if attempt.unknown_events:
             metrics.unknown_vendor_events(target.protocol, attempt.unknown_events)
         for kind, count in attempt.notices.items():

@@ -50,27 +50,27 @@ class _Counter(Collector):
 
 
 class _Histogram(Collector):
-    """Durations in seconds, by route."""
+    """Durations in seconds, by the values of one label."""
 
-    def __init__(self, name: str, text: str, bounds: Sequence[float]) -> None:
-        self._name, self._text, self._bounds = name, text, bounds
+    def __init__(self, name: str, text: str, label: str, bounds: Sequence[float]) -> None:
+        self._name, self._text, self._label, self._bounds = name, text, label, bounds
         self._counts: dict[str, list[int]] = {}
         self._sums: dict[str, float] = {}
 
-    def observe(self, route: str, seconds: float) -> None:
-        counts = self._counts.get(route)
+    def observe(self, value: str, seconds: float) -> None:
+        counts = self._counts.get(value)
         if counts is None:
-            counts = self._counts[route] = [0] * (len(self._bounds) + 1)
-            self._sums[route] = 0.0
+            counts = self._counts[value] = [0] * (len(self._bounds) + 1)
+            self._sums[value] = 0.0
         counts[bisect_left(self._bounds, seconds)] += 1
-        self._sums[route] += seconds
+        self._sums[value] += seconds
 
     def collect(self) -> Iterator[Metric]:
-        family = HistogramMetricFamily(self._name, self._text, labels=("route",))
+        family = HistogramMetricFamily(self._name, self._text, labels=(self._label,))
         names = [*(str(bound) for bound in self._bounds), "+Inf"]
-        for route, counts in self._counts.items():
+        for value, counts in self._counts.items():
             buckets = list(zip(names, accumulate(counts), strict=True))
-            family.add_metric((route,), buckets, self._sums[route])
+            family.add_metric((value,), buckets, self._sums[value])
         yield family
 
 
@@ -86,6 +86,12 @@ class Metrics:
         )
         self._attempts = self._counter(
             "gateway_attempts", "Tries at one target by how they ended.", ("vendor", "protocol", "outcome")
+        )
+        self._to_headers = self._histogram(
+            "gateway_time_to_headers_seconds",
+            "From an attempt's start to its vendor's first response head.",
+            FIRST_BUCKETS,
+            "vendor",
         )
         self._first_event = self._histogram(
             "gateway_time_to_first_event_seconds", "From the request to the vendor's first event.", FIRST_BUCKETS
@@ -132,8 +138,23 @@ class Metrics:
         if heartbeats:
             self._heartbeats.add(count=heartbeats)
 
-    def attempt(self, *, vendor: str, protocol: str, outcome: Cause | Literal["completed"]) -> None:
+    def attempt(
+        self,
+        *,
+        vendor: str,
+        protocol: str,
+        outcome: Cause | Literal["completed"],
+        to_headers: float | None = None,
+    ) -> None:
+        """`to_headers` is seconds; None where no head ever came."""
         self._attempts.add(vendor, protocol, outcome)
+        if to_headers is not None:
+            self._to_headers.observe(vendor, to_headers)
+
+    def watch_connections(self, count: Callable[[], int]) -> None:
+        """Reads at each scrape how many connections to vendors are open."""
+        gauge = Gauge("gateway_vendor_connections", "Open connections to vendors.", registry=self._registry)
+        gauge.set_function(count)
 
     def unknown_vendor_events(self, protocol: str, count: int = 1) -> None:
         self._unknown.add(protocol, count=count)
@@ -163,8 +184,8 @@ class Metrics:
         self._registry.register(counter)
         return counter
 
-    def _histogram(self, name: str, text: str, bounds: Sequence[float]) -> _Histogram:
-        histogram = _Histogram(name, text, bounds)
+    def _histogram(self, name: str, text: str, bounds: Sequence[float], label: str = "route") -> _Histogram:
+        histogram = _Histogram(name, text, label, bounds)
         self._registry.register(histogram)
         return histogram
 

@@ -142,17 +142,6 @@ def test_a_repeated_reasoning_is_settled_alike(blocks: Blocks) -> None:
     )
 
 
-def test_the_block_of_a_text_is_known_open_or_not(blocks: Blocks) -> None:
-    assert blocks.text_block("a") is None
-    blocks.start_reasoning("r")
-    blocks.text("x", "a")
-    assert blocks.text_block("a") == 1
-    blocks.complete()
-    assert blocks.text_block("a") == 1
-    blocks.settle_text("y", "a")
-    assert blocks.text_block("a") == 2
-
-
 # --- tool calls
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from gateway.canonical.events import MessageCompleted, MessageFailed, MessageStarted, TextDelta, VendorEvent
-from gateway.canonical.message import Message, text_of
+from gateway.canonical.message import Message, TextPart
 from tests.support.gateway import END, HELLO, START, told
 from tests.support.scripts import HEAD, Close, Hold, Read, ScriptServer, Wait, Write, chunk, request, response
 from tests.support.served import DEMO, scripted, serving
@@ -31,7 +31,7 @@ async def test_a_document_has_the_text_that_the_stream_spells(route: str, tmp_pa
     assert (started.route, completed.vendor, completed.finish_reason) == (route, route, "stop")
     assert (whole.status, whole.headers["Content-Type"]) == (200, "application/json")
     message = msgspec.json.decode(whole.body, type=Message)
-    assert text_of(message.parts) == text != ""
+    assert "".join(part.text for part in message.parts if isinstance(part, TextPart)) == text != ""
     assert (message.role, message.status, message.finish_reason, message.route, message.vendor) == (
         "assistant",
         "completed",

@@ -102,3 +102,17 @@ def test_two_gateways_in_one_process_count_apart() -> None:
 
 def test_the_content_type_is_the_text_format_every_prometheus_reads() -> None:
     assert Metrics("0.1.0").exposition()[1] == "text/plain; version=0.0.4; charset=utf-8"
+
+
+def test_the_first_head_of_an_attempt_is_timed_by_vendor_and_open_connections_are_read_at_the_scrape() -> None:
+    metrics = Metrics("0.1.0")
+    connections = [1, 2]
+    metrics.watch_connections(lambda: len(connections))
+    metrics.attempt(vendor="acme", protocol="acme-chat", outcome="completed", to_headers=0.5)
+    metrics.attempt(vendor="acme", protocol="acme-chat", outcome="connect")
+    connections.pop()
+    assert samples(metrics, "gateway_time_to_headers_seconds_", "gateway_vendor_connections") == [
+        'gateway_time_to_headers_seconds_count{vendor="acme"} 1.0',
+        'gateway_time_to_headers_seconds_sum{vendor="acme"} 0.5',
+        "gateway_vendor_connections 1.0",
+    ]
