@@ -1,7 +1,7 @@
 """THE composition root: settings become a running gateway.
 
     async with running(settings, protocols, log) as url: ...     everything up, listening, ready; all down afterwards
-    serve(settings, protocols, host, port)                       the same until SIGINT or SIGTERM
+    serve(settings, protocols)                                   the same until SIGINT or SIGTERM
 
 Start: simulated vendors first, because their addresses are part of vendors; then relay, server, ready. Stop: not
 ready; the open streams get `shutdown_grace` seconds to end by themselves, then their terminal; then the rest closes.

@@ -62,8 +62,9 @@ class VendorRequest(Struct, frozen=True):
     """One HTTP request to a vendor.
 
     `path` is joined to the configured base URL named `base` ("" is the vendor's one `base_url`) and arrives with every
-    variable segment already percent-encoded. With `framing` the records of the answer go to `feed`; without, the body
-    is read whole and sent back. `own_statuses` are non-2xx the generator wants itself. `after` is seconds to wait.
+    variable segment already percent-encoded. With `framing`, made with the cap on a record in bytes, the records of the
+    answer go to `feed`; without, the body is read whole and sent back. `own_statuses` are non-2xx the generator wants
+    itself. `after` is seconds to wait.
     """
 
     method: str
@@ -72,7 +73,7 @@ class VendorRequest(Struct, frozen=True):
     query: dict[str, str] = {}
     headers: dict[str, str] = {}
     body: bytes | Form = b""
-    framing: Callable[[], Framing] | None = None
+    framing: Callable[[int], Framing] | None = None
     effect: Effect = "none"
     own_statuses: frozenset[int] = frozenset()
     after: float = 0

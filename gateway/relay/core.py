@@ -362,7 +362,7 @@ class Core:
             if _is_compressed(headers):
                 self._refuse(response, now)
         elif request.framing is not None and status not in request.own_statuses:
-            framing = request.framing()
+            framing = request.framing(self._limits.record)
             media_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
             if media_type in framing.content_types:
                 response.framing = framing

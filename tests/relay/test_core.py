@@ -586,7 +586,7 @@ class Telling(Parrot):
     framing: Any = NdjsonDecoder
 
     def requests(self, turn: Turn) -> Calls[None]:
-        yield replace(ASK, framing=lambda: self.framing(limit=100))
+        yield replace(ASK, framing=self.framing)
 
 
 class TellingWhole(Telling):
@@ -596,7 +596,7 @@ class TellingWhole(Telling):
 @pytest.mark.parametrize("make", [Telling, TellingWhole])
 @pytest.mark.parametrize("size", [101, 1000])
 def test_a_record_over_its_cap_is_refused(make: Any, size: int) -> None:
-    played = run((DOCUMENT, Send(b"x" * size)), make=make)
+    played = run((DOCUMENT, Send(b"x" * size)), make=make, limits=Limits(record=100))
     assert (played.code, played.cause) == ("upstream_protocol", "too_large")
 
 
@@ -615,7 +615,7 @@ def test_a_record_that_is_too_large_at_the_end_is_refused() -> None:
     class Late(Telling):
         framing = Overflowing
 
-    played = run((DOCUMENT, Send(b"hello\n")), make=Late)
+    played = run((DOCUMENT, Send(b"hello\n")), make=Late, limits=Limits(record=100))
     assert (played.code, played.cause) == ("upstream_protocol", "too_large")
 
 

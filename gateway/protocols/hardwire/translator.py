@@ -385,7 +385,7 @@ def _segment(vendor_id: str, code: Code) -> str:
     return quote(vendor_id, safe="")
 
 
-def _post(path: str, body: wire.SendMessage, framing: Callable[[], Framing] | None = None) -> VendorRequest:
+def _post(path: str, body: wire.SendMessage, framing: Callable[[int], Framing] | None = None) -> VendorRequest:
     return VendorRequest(
         "POST",
         path,

@@ -11,6 +11,7 @@ from gateway.canonical.errors import GatewayError
 from gateway.canonical.events import Event, MessageCanceled, MessageCompleted, Notice
 from gateway.canonical.message import TextPart, ToolResultPart
 from gateway.canonical.turn import AskPart, Turn
+from gateway.framing.record import MAX_RECORD
 from gateway.protocols.base import Credentials, Head, Script, Send, SimulatedRequest, VendorRequest, VendorResponse
 from gateway.protocols.chatbase import CHATBASE
 from gateway.protocols.chatbase.simulator import PLAYS, REFUSALS, ChatbaseSimulator
@@ -47,7 +48,7 @@ def talk(
         if head.status >= 300 and head.status not in request.own_statuses:
             raise translator.refuse(head.status, CIMultiDict(head.headers), body)
         if request.framing is not None:
-            framing = request.framing()
+            framing = request.framing(MAX_RECORD)
             for record in [*framing.feed(body), *framing.end()]:
                 told += translator.feed(record)
             body = b""

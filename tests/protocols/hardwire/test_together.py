@@ -12,7 +12,7 @@ from gateway.canonical.errors import GatewayError
 from gateway.canonical.events import Notice, TextCompleted
 from gateway.canonical.message import TextPart
 from gateway.canonical.turn import Turn
-from gateway.framing.record import Record
+from gateway.framing.record import MAX_RECORD, Record
 from gateway.protocols.base import Credentials, Head, Send, SimulatedRequest, VendorRequest, VendorResponse
 from gateway.protocols.hardwire.plays import PLAYS
 from gateway.protocols.hardwire.simulator import HardwireSimulator
@@ -109,7 +109,7 @@ class Meeting:
             raise self._translator.refuse(head.status, CIMultiDict(head.headers), body)
         if request.framing is None:
             return VendorResponse(head.status, CIMultiDict(head.headers), body)
-        framing = request.framing()
+        framing = request.framing(MAX_RECORD)
         for record in [*framing.feed(body), *framing.end()]:
             self._feed(record)
         return VendorResponse(head.status, CIMultiDict(head.headers))

@@ -39,7 +39,7 @@ from gateway.canonical.message import (
 )
 from gateway.canonical.turn import AskPart, HistoryMessage, NamedTool, Parameters, Tool, Turn
 from gateway.framing.lines import JsonDecoder
-from gateway.framing.record import Record
+from gateway.framing.record import MAX_RECORD, Record
 from gateway.framing.sse import SseDecoder
 from gateway.framing.typed import Malformed
 from gateway.protocols.base import (
@@ -133,7 +133,7 @@ def _exchange(translator: HardwireTranslator, turn: Turn, answers: Sequence[byte
 def _records(request: VendorRequest, body: bytes) -> list[Record]:
     if request.framing is None:
         return []
-    framing = request.framing()
+    framing = request.framing(MAX_RECORD)
     return [*framing.feed(body), *framing.end()]
 
 
