@@ -77,6 +77,8 @@ class Turn(Struct, frozen=True):
 
     `vendor_ids` is the binding ({} for a new conversation), `missed` what was said elsewhere since, `partial` what an
     earlier attempt already showed, `options` the protocol's own typed options, `new_id` a maker of fresh UUIDs as text.
+    `files` says what this vendor calls the files that parts name by `file_id`; one that is not in it is another
+    vendor's. `regenerates` is the vendor's id of the answer that is to be given anew; `parts` is then its question.
     """
 
     parts: list[AskPart]
@@ -92,6 +94,8 @@ class Turn(Struct, frozen=True):
     metadata: dict[str, Any] = {}
     options: Any = None
     vendor_ids: dict[str, str] = {}
+    files: dict[str, str] = {}
+    regenerates: str | None = None
     stream: bool = True
 
     @property

@@ -1,6 +1,8 @@
 """The ports: what a protocol is to the rest of the gateway.
 
     Translator   upstream, for one attempt: requests out, records in, canonical events out
+    Conversations, Files, DataFrames
+                 upstream, what a vendor can do beside messages: requests out, answers in
     Dialect      downstream: a client's request in, canonical events out in that client's own words
     Simulator    plays the vendor for tests and demonstrations: a request in, a script of steps out
     Descriptor   names the three and says what a configuration may set
@@ -9,9 +11,11 @@ All of it is sans-IO: no socket, clock, task or log. What a protocol gets wrong 
 `framing.typed.Malformed` and `framing.record.TooLarge`, which the relay turns into `upstream_protocol`.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal, Protocol, TypeVar
+from urllib.parse import quote
 
 from msgspec import Struct
 from multidict import MultiMapping
@@ -19,7 +23,8 @@ from multidict import MultiMapping
 from gateway.canonical.blocks import Blocks
 from gateway.canonical.errors import Cause, Code, GatewayError
 from gateway.canonical.events import Event, Notice
-from gateway.canonical.message import Message
+from gateway.canonical.message import Message, Part
+from gateway.canonical.resources import Ask, DataFrameAnswer, Result, Rows, Slice
 from gateway.canonical.turn import MessageRequest, Turn
 from gateway.framing.record import Framing, Record
 
@@ -44,10 +49,10 @@ Effect = Literal["none", "repeatable", "once"]
 
 
 class FormPart(Struct, frozen=True):
-    """One part of a multipart form."""
+    """One part of a multipart form; `data` that is no bytes is an upload, which the relay streams past unread."""
 
     name: str
-    data: bytes
+    data: bytes | AsyncIterable[bytes]
     file_name: str | None = None
     media_type: str | None = None
 
@@ -78,6 +83,11 @@ class VendorRequest(Struct, frozen=True):
     own_statuses: frozenset[int] = frozenset()
     after: float = 0
 
+    @property
+    def is_upload(self) -> bool:
+        """Whether its body can be sent only once, because it is streamed past."""
+        return isinstance(self.body, Form) and not all(isinstance(part.data, bytes) for part in self.body.parts)
+
     def __repr__(self) -> str:
         return f"VendorRequest({self.method} {self.path})"
 
@@ -91,6 +101,19 @@ class VendorResponse(Struct, frozen=True):
 
 
 Calls = Generator[VendorRequest, VendorResponse, T]
+
+
+def path_segment(text: str) -> str:
+    """A name or id as one segment of a request's path. Raises `bad_request` for one that no encoding makes harmless."""
+    if text in {"", ".", ".."} or len(text) > MAX_SEGMENT or "\0" in text:
+        raise GatewayError("bad_request", "an id or name cannot stand in a path")
+    try:
+        return quote(text, safe="")
+    except UnicodeEncodeError as error:
+        raise GatewayError("bad_request", "an id or name cannot stand in a path") from error
+
+
+MAX_SEGMENT = 1024
 
 
 class Authorization(Struct, frozen=True):
@@ -160,6 +183,101 @@ class Translator(Protocol):
 
     def cancel(self) -> VendorRequest | None:
         """Stops the vendor's run, where the vendor can."""
+        ...
+
+
+# --- upstream, beside messages
+#
+# Each port is made of a translator that has signed in (`Descriptor.files(translator)`), which also explains refusals.
+# A method raises `GatewayError("unsupported")` before its first request where the vendor cannot do it.
+# `vendor_ids` is the binding.
+
+
+class NewConversation(Struct, frozen=True):
+    """What a vendor may want to know of a conversation that has no message yet."""
+
+    title: str
+    new_id: Callable[[], str]
+    user_id: str | None = None
+    metadata: dict[str, Any] = {}
+
+
+class Clue(Struct, frozen=True):
+    """What is known of a conversation whose id never came: its first message, by whom, and since when."""
+
+    text: str
+    since: datetime
+    user_id: str | None = None
+
+
+class VendorMessage(Struct, frozen=True):
+    """One entry of a vendor's own list of messages."""
+
+    role: Literal["user", "assistant"]
+    text: str
+    id: str | None = None
+    parts: list[Part] = []
+
+
+class Conversations(Protocol):
+    """A vendor's conversations."""
+
+    def create(self, new: NewConversation) -> Calls[dict[str, str]]:
+        """Begins one without a message; what the binding then holds."""
+        ...
+
+    def delete(self, vendor_ids: dict[str, str]) -> Calls[None]:
+        """One that is gone already is deleted."""
+        ...
+
+    def messages(self, vendor_ids: dict[str, str]) -> Calls[list[VendorMessage]]:
+        """All of them, the oldest first."""
+        ...
+
+    def find(self, clue: Clue) -> Calls[dict[str, str]]:
+        """A lost conversation in the vendor's own list; {} where it is not there, or could be more than one."""
+        ...
+
+
+class NewFile(Struct, frozen=True):
+    """A file on its way to a vendor; `name` holds no path."""
+
+    name: str
+    media_type: str
+    data: bytes | AsyncIterable[bytes]
+
+
+class VendorFile(Struct, frozen=True):
+    """`ref` is what the vendor calls it: never shown to a client, and never trusted as a path. `size` is bytes."""
+
+    ref: str
+    name: str
+    media_type: str | None = None
+    size: int | None = None
+    created_at: datetime | None = None
+
+
+class Files(Protocol):
+    """The files of a conversation."""
+
+    def list_files(self, vendor_ids: dict[str, str]) -> Calls[list[VendorFile]]: ...
+
+    def upload(self, vendor_ids: dict[str, str], file: NewFile) -> Calls[VendorFile]: ...
+
+    def download(self, vendor_ids: dict[str, str], file: VendorFile) -> VendorRequest:
+        """The request whose answer's body is the file."""
+        ...
+
+
+class DataFrames(Protocol):
+    """The tables that a conversation made."""
+
+    def list_frames(self, vendor_ids: dict[str, str]) -> Calls[list[DataFrameAnswer]]: ...
+
+    def rows(self, vendor_ids: dict[str, str], name: str, part: Slice) -> Calls[Rows]: ...
+
+    def download(self, vendor_ids: dict[str, str], name: str, part: Slice) -> VendorRequest:
+        """The request whose answer's body is that part, in a format other than JSON."""
         ...
 
 
@@ -238,6 +356,8 @@ def refusal(
     )
     error.vendor_status = status
     error.retry_after = retry_after(headers)
+    if error.retry_after is None and status == 429:
+        error.retry_after = reset_after(headers)
     error.may_be_accepted = status not in REFUSED_BEFORE_READING
     return error
 
@@ -245,22 +365,62 @@ def refusal(
 def retry_after(headers: Headers) -> float | None:
     """Seconds from `Retry-After`: a number, or a date against the answer's own `Date` (RFC 9110, 10.2.3)."""
     value = headers.get("Retry-After", "").strip()
-    if value.isascii() and value.replace(".", "", 1).isdigit():
-        return min(float(value), MAX_RETRY_AFTER)
+    seconds = _number(value)
+    if seconds is None:
+        then, now = _time(value), _time(headers.get("Date", ""))
+        seconds = None if then is None or now is None else then - now
+    return _within_a_day(seconds)
+
+
+def reset_after(headers: Headers) -> float | None:
+    """Seconds from `X-RateLimit-Reset`: those left, or a time since 1970, in seconds or milliseconds, less `Date`."""
+    value = _number(headers.get("X-RateLimit-Reset", "").strip())
+    if value is None or value <= LONGEST_WAIT:
+        return _within_a_day(value)
+    now = _time(headers.get("Date", ""))
+    return None if now is None else _within_a_day((value / 1000 if value > LATEST_SECOND else value) - now)
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text.isascii() and text.replace(".", "", 1).isdigit() else None
+
+
+def _time(text: str) -> float | None:
+    """A header's date in seconds since 1970; one without a time zone tells nothing."""
     try:
-        then, now = parsedate_to_datetime(value), parsedate_to_datetime(headers.get("Date", ""))
-        return min(max((then - now).total_seconds(), 0.0), MAX_RETRY_AFTER)
+        date = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):
         return None
+    return date.timestamp() if date.tzinfo else None
 
 
+def _within_a_day(seconds: float | None) -> float | None:
+    return None if seconds is None else min(max(seconds, 0.0), MAX_RETRY_AFTER)
+
+
+LONGEST_WAIT = 1e8
+"""Seconds, three years: what is more is a time since 1970."""
+LATEST_SECOND = 1e11
+"""The year 5138 in seconds since 1970: what is more is counted in milliseconds."""
 MAX_RETRY_AFTER = 86_400.0
 
 
 # --- downstream
 
 
-Operation = Literal["message"]
+Operation = Literal[
+    "message",
+    "create_conversation",
+    "list_conversations",
+    "get_conversation",
+    "delete_conversation",
+    "list_messages",
+    "list_files",
+    "upload_files",
+    "download_file",
+    "list_data_frames",
+    "read_data_frame",
+]
 
 
 class DialectRoute(Struct, frozen=True):
@@ -310,6 +470,14 @@ class Dialect(Protocol):
 
     def read(self, request: ClientRequest) -> MessageRequest:
         """Raises `GatewayError("bad_request")` with the offending path in `details`, never the value."""
+        ...
+
+    def read_ask(self, operation: Operation, request: ClientRequest) -> Ask:
+        """What an operation other than `message` asks. Raises as `read` does."""
+        ...
+
+    def write_result(self, result: Result) -> bytes:
+        """The JSON document that answers it."""
         ...
 
     def encoder(self) -> Encoder: ...
@@ -392,6 +560,8 @@ CAPABILITIES = (
     "regenerate",
     "cancel",
     "resume",
+    "message_list",
+    "delete_conversation",
 )
 """What a protocol may be able to do; a descriptor says `yes`, `no` (refused as `unsupported`) or `ignored` for each."""
 
@@ -401,8 +571,10 @@ class Descriptor(Struct, frozen=True):
 
     `target` is the Struct of its target settings (agent, app, model), `options` that of its `vendor_options`;
     `credentials` the accepted sets of secret names, any one of which suffices; `bases` the names of the base URLs it
-    needs beside `base_url`; `scope` derives from a target what its conversations are bound to; `simulator` is made with
-    the name of the play that it plays where a message chooses none ("" is its usual one).
+    needs beside `base_url`, `optional_bases` of those without which it can do less; `conversations`, `files` and
+    `data_frames` make what it offers beside messages from a translator that has signed in; `scope` derives from a
+    target what its conversations are bound to; `simulator` is made with the name of the play that it plays where a
+    message chooses none ("" is its usual one).
     """
 
     name: str
@@ -415,4 +587,8 @@ class Descriptor(Struct, frozen=True):
     options: type[Struct] = Struct
     credentials: tuple[frozenset[str], ...] = (frozenset(),)
     bases: frozenset[str] = frozenset()
+    optional_bases: frozenset[str] = frozenset()
+    conversations: Callable[[Any], Conversations] | None = None
+    files: Callable[[Any], Files] | None = None
+    data_frames: Callable[[Any], DataFrames] | None = None
     scope: Callable[[Any], str] = lambda _: ""

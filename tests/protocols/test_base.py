@@ -1,14 +1,17 @@
-"""What the protocols share: refusals by status, retry hints, headers that stand twice, and reprs that hide secrets."""
+"""What the protocols share: refusals, retry hints, path segments, headers that stand twice, reprs without secrets."""
 
 import pytest
 from multidict import CIMultiDict
 
+from gateway.canonical.errors import GatewayError
 from gateway.protocols.base import (
     Authorization,
     Credentials,
     VendorRequest,
     all_values,
+    path_segment,
     refusal,
+    reset_after,
     retry_after,
 )
 
@@ -73,12 +76,73 @@ NOW = "Fri, 20 Nov 2026 10:00:00 GMT"
         ({"Retry-After": "Fri, 20 Nov 2026 09:00:00 GMT", "Date": NOW}, 0.0),
         ({"Retry-After": "Fri, 20 Nov 2026 10:00:30 GMT"}, None),
         ({"Retry-After": "Fri, 20 Nov 2026 10:00:30 -0000", "Date": NOW}, None),
+        ({"Retry-After": "Fri, 20 Nov 9999 10:00:30 GMT", "Date": NOW}, 86_400.0),
     ],
 )
 def test_a_retry_hint_is_seconds_or_a_date_against_the_answers_own(
     headers: dict[str, str], seconds: float | None
 ) -> None:
     assert retry_after(CIMultiDict(headers)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"X-RateLimit-Reset": "1795168802000", "Date": NOW}, 2.0),
+        ({"X-RateLimit-Reset": "1795168802500", "Date": NOW}, 2.5),
+        ({"X-RateLimit-Reset": "1795168802", "Date": NOW}, 2.0),
+        ({"X-RateLimit-Reset": "1795168700", "Date": NOW}, 0.0),
+        ({"X-RateLimit-Reset": "999999999999999", "Date": NOW}, 86_400.0),
+        ({"X-RateLimit-Reset": "9" * 400, "Date": NOW}, 86_400.0),
+        ({"X-RateLimit-Reset": " 7 "}, 7.0),
+        ({"X-RateLimit-Reset": "0.5"}, 0.5),
+        ({"X-RateLimit-Reset": "0"}, 0.0),
+        ({"X-RateLimit-Reset": "100000000"}, 86_400.0),
+        ({"X-RateLimit-Reset": "100000001"}, None),
+        ({"X-RateLimit-Reset": "1795168802000"}, None),
+        ({"X-RateLimit-Reset": "1795168802000", "Date": "yesterday"}, None),
+        ({"X-RateLimit-Reset": "1795168802", "Date": "Fri, 20 Nov 2026 10:00:00 -0000"}, None),
+        ({"X-RateLimit-Reset": "-7"}, None),
+        ({"X-RateLimit-Reset": "soon"}, None),
+        ({"X-RateLimit-Reset": "."}, None),
+        ({"X-RateLimit-Reset": "٣"}, None),
+        ({}, None),
+    ],
+)
+def test_the_reset_of_a_rate_limit_is_told_in_any_unit(headers: dict[str, str], seconds: float | None) -> None:
+    assert reset_after(CIMultiDict(headers)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "seconds"),
+    [
+        (429, {"X-RateLimit-Reset": "7"}, 7.0),
+        (429, {"X-RateLimit-Reset": "7", "Retry-After": "3"}, 3.0),
+        (429, {"X-RateLimit-Reset": "7", "Retry-After": "0"}, 0.0),
+        (429, {"X-RateLimit-Reset": "7", "Retry-After": "soon"}, 7.0),
+        (503, {"X-RateLimit-Reset": "7"}, None),
+        (503, {"X-RateLimit-Reset": "7", "Retry-After": "3"}, 3.0),
+    ],
+)
+def test_the_reset_counts_where_a_limit_was_hit_and_nothing_else_says_when_to_come_back(
+    status: int, headers: dict[str, str], seconds: float | None
+) -> None:
+    assert refusal(status, CIMultiDict(headers)).retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "segment"),
+    [("a", "a"), ("a/b c?d#e%", "a%2Fb%20c%3Fd%23e%25"), ("...", "..."), ("é", "%C3%A9"), ("x" * 1024, "x" * 1024)],
+)
+def test_any_id_is_one_segment_of_a_path(text: str, segment: str) -> None:
+    assert path_segment(text) == segment
+
+
+@pytest.mark.parametrize("text", ["", ".", "..", "x" * 1025, "a\0", "\ud800"])
+def test_an_id_that_no_encoding_makes_harmless_is_refused(text: str) -> None:
+    with pytest.raises(GatewayError) as caught:
+        path_segment(text)
+    assert (caught.value.code, caught.value.message) == ("bad_request", "an id or name cannot stand in a path")
 
 
 def test_a_header_that_stands_twice_has_two_values() -> None:

@@ -1,6 +1,7 @@
 """The canonical API, downstream: one JSON request in, the canonical events out as they are.
 
     POST /v1/messages   `MessageRequest` -> an event stream, or with `stream: false` one `Message`
+    /v1/conversations   see `asks.py`
     a frame             id: 3 / event: text.delta / data: {"type":"text.delta","sequence":3,"block":0,"delta":"Hi"}
     heartbeat           a comment
     an error            {"error": {"code", "message", "retryable", ...}}
@@ -16,10 +17,12 @@ from msgspec import Struct
 from gateway.canonical.errors import ErrorBody, GatewayError
 from gateway.canonical.events import Event
 from gateway.canonical.message import Message
-from gateway.canonical.turn import MAX_METADATA, MessageRequest
+from gateway.canonical.resources import Ask, Result
+from gateway.canonical.turn import MessageRequest
 from gateway.framing.sse import encode_comment, event_template
 from gateway.framing.typed import UNREADABLE, explain
-from gateway.protocols.base import ClientRequest, DialectRoute, Encoder, ErrorResponse, all_values
+from gateway.protocols.base import ClientRequest, DialectRoute, Encoder, ErrorResponse, Operation, all_values
+from gateway.protocols.native.asks import ASKS, ROUTES, check_metadata, refuse, require_json
 
 _decode_request = msgspec.json.Decoder(MessageRequest).decode
 _encode = msgspec.json.Encoder().encode
@@ -55,7 +58,7 @@ class NativeEncoder:
 
 class NativeDialect:
     name = "native"
-    routes: tuple[DialectRoute, ...] = (DialectRoute("POST", "/v1/messages", "message"),)
+    routes: tuple[DialectRoute, ...] = (DialectRoute("POST", "/v1/messages", "message"), *ROUTES)
     content_type = "text/event-stream"
     can_discard = True
 
@@ -68,15 +71,19 @@ class NativeDialect:
         return key.strip() or None if scheme.lower() == "bearer" else None
 
     def read(self, request: ClientRequest) -> MessageRequest:
-        media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if media_type != "application/json":
-            raise GatewayError("unsupported_media_type", "the body must be application/json")
+        require_json(request)
         try:
             asked = _decode_request(request.body)
         except UNREADABLE as error:
-            raise _refuse(*explain(error)) from error
+            raise refuse(*explain(error)) from error
         _check(asked)
         return asked
+
+    def read_ask(self, operation: Operation, request: ClientRequest) -> Ask:
+        return ASKS[operation](request)
+
+    def write_result(self, result: Result) -> bytes:
+        return _encode(result)
 
     def encoder(self) -> Encoder:
         return NativeEncoder()
@@ -93,17 +100,10 @@ class NativeDialect:
         return ErrorResponse(error.status, headers, _encode(_ErrorDocument(error.body(request_id))))
 
 
-def _refuse(path: str, problem: str) -> GatewayError:
-    return GatewayError(
-        "bad_request", f"the request does not fit: {path}: {problem}", details={"path": path, "problem": problem}
-    )
-
-
 def _check(asked: MessageRequest) -> None:
     """What the types cannot say."""
     if (asked.content is None) == (asked.regenerate is None):
-        raise _refuse("$.content", "either `content` or `regenerate` is needed, not both")
+        raise refuse("$.content", "either `content` or `regenerate` is needed, not both")
     if asked.history and asked.conversation_id is not None:
-        raise _refuse("$.history", "`history` does not go together with `conversation_id`")
-    if len(_encode(asked.metadata)) > MAX_METADATA:
-        raise _refuse("$.metadata", f"over {MAX_METADATA} bytes of JSON")
+        raise refuse("$.history", "`history` does not go together with `conversation_id`")
+    check_metadata(asked.metadata)

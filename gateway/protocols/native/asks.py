@@ -1,0 +1,190 @@
+"""The canonical API beside messages: what each path below `/v1/conversations` asks.
+
+    POST   /v1/conversations                           {"title"?, "metadata"?} -> a conversation
+    GET    /v1/conversations                           ?limit=&cursor= -> a page of them, the latest used first
+    GET    /v1/conversations/{id}                      the conversation, and what each vendor calls it
+    DELETE /v1/conversations/{id}                      ?copies=delete|keep: with the vendors' copies, or without
+    GET    /v1/conversations/{id}/messages             ?limit=&cursor= -> a page of messages, the oldest first
+    GET    /v1/conversations/{id}/files                what the vendor keeps with the conversation
+    POST   /v1/conversations/{id}/files                multipart/form-data, a part `files` for each; ?route=
+    GET    /v1/conversations/{id}/files/{file}         the file
+    GET    /v1/conversations/{id}/data-frames          the tables that its tools made
+    GET    /v1/conversations/{id}/data-frames/{name}   ?offset=&limit=&columns=a,b&order=-a&format=json|parquet
+
+Bodies and queries are read strictly; an error names the path (`$.title`, `query.limit`), never the value.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from gateway.canonical.errors import GatewayError
+from gateway.canonical.resources import (
+    DEFAULT_PAGE,
+    DEFAULT_ROWS,
+    MAX_PAGE,
+    MAX_ROWS,
+    Ask,
+    CreateConversation,
+    DeleteConversation,
+    DownloadFile,
+    GetConversation,
+    ListConversations,
+    ListDataFrames,
+    ListFiles,
+    ListMessages,
+    PageOf,
+    ReadDataFrame,
+    Slice,
+    UploadFiles,
+)
+from gateway.canonical.turn import MAX_METADATA, Name
+from gateway.framing.typed import UNREADABLE, explain
+from gateway.protocols.base import ClientRequest, DialectRoute, Operation
+
+S = TypeVar("S", bound=Struct)
+
+_CONVERSATION = "/v1/conversations/{conversation_id}"
+
+ROUTES: tuple[DialectRoute, ...] = (
+    DialectRoute("POST", "/v1/conversations", "create_conversation"),
+    DialectRoute("GET", "/v1/conversations", "list_conversations"),
+    DialectRoute("GET", _CONVERSATION, "get_conversation"),
+    DialectRoute("DELETE", _CONVERSATION, "delete_conversation"),
+    DialectRoute("GET", f"{_CONVERSATION}/messages", "list_messages"),
+    DialectRoute("GET", f"{_CONVERSATION}/files", "list_files"),
+    DialectRoute("POST", f"{_CONVERSATION}/files", "upload_files"),
+    DialectRoute("GET", f"{_CONVERSATION}/files/{{file_id}}", "download_file"),
+    DialectRoute("GET", f"{_CONVERSATION}/data-frames", "list_data_frames"),
+    DialectRoute("GET", f"{_CONVERSATION}/data-frames/{{name}}", "read_data_frame"),
+)
+
+MAX_NAME = 256
+"""Characters of a data frame's or a column's name."""
+
+ColumnName = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, pattern=r"^[^\x00-\x1f\x7f,]+\Z")]
+
+_decode_new = msgspec.json.Decoder(CreateConversation).decode
+_encode = msgspec.json.Encoder().encode
+
+
+class _PageQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    limit: Annotated[int, Meta(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
+    cursor: Annotated[str, Meta(min_length=1, max_length=512)] | None = None
+
+
+class _DeleteQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    copies: Literal["delete", "keep"] = "delete"
+
+
+class _UploadQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    route: Name | None = None
+
+
+class _SliceQuery(Struct, frozen=True, forbid_unknown_fields=True):
+    offset: Annotated[int, Meta(ge=0, le=2**53)] = 0
+    limit: Annotated[int, Meta(ge=1, le=MAX_ROWS)] = DEFAULT_ROWS
+    columns: Annotated[str, Meta(min_length=1, max_length=64 * MAX_NAME)] | None = None
+    order: ColumnName | None = None
+    format: Literal["json", "parquet"] = "json"
+
+
+class _NoQuery(Struct, frozen=True, forbid_unknown_fields=True): ...
+
+
+def refuse(path: str, problem: str) -> GatewayError:
+    return GatewayError(
+        "bad_request", f"the request does not fit: {path}: {problem}", details={"path": path, "problem": problem}
+    )
+
+
+def require_json(request: ClientRequest) -> None:
+    media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise GatewayError("unsupported_media_type", "the body must be application/json")
+
+
+def check_metadata(metadata: dict[str, Any]) -> None:
+    if len(_encode(metadata)) > MAX_METADATA:
+        raise refuse("$.metadata", f"over {MAX_METADATA} bytes of JSON")
+
+
+def _query(request: ClientRequest, kind: type[S]) -> S:
+    try:
+        return msgspec.convert(request.query, kind, strict=False)
+    except UNREADABLE as error:
+        path, problem = explain(error)
+        raise refuse("query" + path.removeprefix("$"), problem) from error
+
+
+def _read_create(request: ClientRequest) -> Ask:
+    _query(request, _NoQuery)
+    if not request.body:
+        return CreateConversation()
+    require_json(request)
+    try:
+        asked = _decode_new(request.body)
+    except UNREADABLE as error:
+        raise refuse(*explain(error)) from error
+    check_metadata(asked.metadata)
+    return asked
+
+
+def _page(request: ClientRequest) -> PageOf:
+    query = _query(request, _PageQuery)
+    return PageOf(query.limit, query.cursor)
+
+
+def _conversation(request: ClientRequest) -> str:
+    return request.parameters["conversation_id"]
+
+
+def _read_get(request: ClientRequest) -> Ask:
+    _query(request, _NoQuery)
+    return GetConversation(_conversation(request))
+
+
+def _read_list_files(request: ClientRequest) -> Ask:
+    _query(request, _NoQuery)
+    return ListFiles(_conversation(request))
+
+
+def _read_download(request: ClientRequest) -> Ask:
+    _query(request, _NoQuery)
+    return DownloadFile(_conversation(request), request.parameters["file_id"])
+
+
+def _read_list_frames(request: ClientRequest) -> Ask:
+    _query(request, _NoQuery)
+    return ListDataFrames(_conversation(request))
+
+
+def _read_frame(request: ClientRequest) -> Ask:
+    query = _query(request, _SliceQuery)
+    name = request.parameters["name"]
+    try:
+        msgspec.convert(name, ColumnName)
+        columns = [] if query.columns is None else msgspec.convert(query.columns.split(","), list[ColumnName])
+    except UNREADABLE as error:
+        raise refuse("query.columns", "a name is empty, too long or holds control characters") from error
+    return ReadDataFrame(
+        _conversation(request), name, Slice(query.offset, query.limit, columns, query.order, query.format)
+    )
+
+
+ASKS: Mapping[Operation, Callable[[ClientRequest], Ask]] = {
+    "create_conversation": _read_create,
+    "list_conversations": lambda request: ListConversations(_page(request)),
+    "get_conversation": _read_get,
+    "delete_conversation": lambda request: DeleteConversation(
+        _conversation(request), _query(request, _DeleteQuery).copies
+    ),
+    "list_messages": lambda request: ListMessages(_conversation(request), _page(request)),
+    "list_files": _read_list_files,
+    "upload_files": lambda request: UploadFiles(_conversation(request), _query(request, _UploadQuery).route),
+    "download_file": _read_download,
+    "list_data_frames": _read_list_frames,
+    "read_data_frame": _read_frame,
+}
