@@ -1,10 +1,12 @@
 """Chatbase (API v2): agents that keep their conversations and stream the AI SDK's UI message stream.
 
 Its manual names no reasoning, sources or files; they are passed on where they come all the same. An answer to an input
-request has no call of its own and goes as text, and so does what was said elsewhere.
+request has no call of its own and goes as text, and so does what was said elsewhere. Ignored: `parameters` and
+`metadata`, which it has no fields for. The user's id is told with the first message alone: it cannot change.
 """
 
 from gateway.protocols.base import Descriptor
+from gateway.protocols.chatbase.conversations import ChatbaseConversations
 from gateway.protocols.chatbase.simulator import ChatbaseSimulator
 from gateway.protocols.chatbase.translator import ChatbaseOptions, ChatbaseTarget, ChatbaseTranslator
 
@@ -35,14 +37,17 @@ CHATBASE = Descriptor(
         "user_id": "yes",
         "metadata": "ignored",
         "model_choice": "no",
-        "regenerate": "no",
+        "regenerate": "yes",
         "cancel": "no",
         "resume": "no",
+        "message_list": "yes",
+        "delete_conversation": "no",
     },
     translator=ChatbaseTranslator,
     simulator=ChatbaseSimulator,
     target=ChatbaseTarget,
     options=ChatbaseOptions,
     credentials=(frozenset({"api_key"}),),
+    conversations=ChatbaseConversations,
     scope=_scope,
 )

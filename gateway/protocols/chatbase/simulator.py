@@ -1,240 +1,85 @@
-"""Chatbase, played: conversations that are kept, answers as a stream or a document, and the refusals of the manual.
+"""Chatbase, played: conversations that are kept and listed, answers as a stream or a document, the manual's refusals.
 
-    POST /agents/{agent}/chat                                        -> stream (the usual) or {"data": answer}
-    POST /agents/{agent}/conversations/{id}/tool-result              -> {"data": {"success": true}}
-    POST /agents/{agent}/conversations/{id}/retry                    -> as chat
+    POST  /agents/{agent}/chat                                  -> stream (the usual) or {"data": answer}
+    GET   /agents/{agent}/conversations                         -> a page of them, the latest used first
+    GET   /agents/{agent}/users/{user}/conversations            -> the same, of one user
+    GET   /agents/{agent}/conversations/export                  -> the same, each with its messages
+    GET   /agents/{agent}/conversations/{id}                    -> one, with the newest page of its messages
+    PATCH /agents/{agent}/conversations/{id}                    -> paused, or ongoing again
+    GET   /agents/{agent}/conversations/{id}/messages           -> a page, the newest first, chronological inside
+    PATCH /agents/{agent}/conversations/{id}/messages/{id}/feedback
+    POST  /agents/{agent}/conversations/{id}/tool-result        -> {"data": {"success": true}}
+    POST  /agents/{agent}/conversations/{id}/retry              -> as chat
 
 Every agent exists whose id does not begin with `unknown`; every key is good but `invalid` and `expired`. A conversation
-remembers its agent, its user, its messages and its open tool calls. Ids are counted, and the time stands still.
-Where the manual is silent (fields it does not name, a chat without a message while no tool result waits, 405) the
-simulator refuses.
+remembers its agent, its user, its messages and its open tool calls; an answer is kept whole, however its stream ended.
+Ids are counted, and the time stands still, far ahead, so that what is asked for since any day is there.
+Where the manual is silent (fields it does not name, a chat without a message while no tool result waits, 405, the
+shape of an export) the simulator refuses, or does the obvious.
 Source: chatbase.co/docs/api-v2, spec/openapi.json and the tests of the vendor's clients, read 2026-11.
 """
 
+import base64
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
-from gateway.protocols.base import Head, Pause, Script, Send, SimulatedRequest, Step
+from gateway.protocols.base import Head, Script, Send, SimulatedRequest
+from gateway.protocols.chatbase.plays import (
+    CHOICE,
+    PLAYS,
+    REFUSALS,
+    Exchange,
+    Frame,
+    Play,
+    Refused,
+    Text,
+    answered,
+    calls,
+    parts,
+    stream,
+    usual,
+    whole,
+)
 
-Frame = dict[str, Any]
-
+NOW = 4102444800
+"""Unix seconds: the year 2100."""
 RESET_MS = 1781083862000
 MAX_OUTPUT = 20 * 1024
 MAX_USER_ID = 128
+USUAL_PAGE = "20"
 
-_PLAY = re.compile(r"\[play:([a-z0-9-]+)\]\s*")
 _USER_ID = re.compile(r"[a-zA-Z0-9._-]+")
-_WORD = re.compile(r"\S+\s*")
+_LIMIT = re.compile(r"[1-9][0-9]?|100")
 
-
-# --- what is played
-
-
-class Text(Struct, frozen=True):
-    deltas: tuple[str, ...]
-
-
-class Call(Struct, frozen=True):
-    """A tool call; the `fragments` of its input are streamed before it, where there are any."""
-
-    number: int
-    name: str
-    input: Frame
-    fragments: tuple[str, ...] = ()
-
-
-class Together(Struct, frozen=True):
-    """Tool calls whose inputs are streamed in turns."""
-
-    calls: tuple[Call, ...]
-
-
-class Output(Struct, frozen=True):
-    number: int
-    output: Any
-
-
-class Raw(Struct, frozen=True):
-    """A frame as it stands; `toolCallId` is a call's number. A document has no place for it."""
-
-    frame: Frame
-
-
-Item = Text | Call | Together | Output | Raw
-Steps = tuple[tuple[Item, ...], ...]
-
-
-class Play(Struct, frozen=True):
-    """One answer, and in which of the vendor's spellings it is written.
-
-    `metadata`: flat or nested in an event of its own, in the finish event below one of two names, or after it.
-    `ends` False: the stream breaks off behind the last step.
-    """
-
-    shows: str
-    steps: Steps
-    finish: str = "stop"
-    credits: float = 1
-    start: Literal["message-start", "start"] = "message-start"
-    lines: Literal["named", "data", "json"] = "named"
-    metadata: Literal["flat", "nested", "finish", "finish-metadata", "after"] = "flat"
-    shows_steps: bool = False
-    has_text_ids: bool = True
-    ends: bool = True
-    done: bool = True
-    pace: float = 0
-
-
-class Refused(Struct, frozen=True):
-    """An error answer."""
-
-    status: int
-    code: str
-    message: str
-    details: dict[str, str] = {}
-    headers: dict[str, str] = {}
-
-
-LOOK_UP = Call(1, "lookupOrder", {"orderId": "42"}, ('{"orderId":', '"42"}'))
-WEATHER = Call(2, "getWeather", {"city": "Kyiv"}, ('{"city"', ':"Kyiv"}'))
-HELLO = ((Text(("Hello", " there")),),)
-BROKEN_OFF = (Text(("Let me", " see")),)
-
-PLAYS: dict[str, Play] = {
-    "documented": Play("the manual's names, event lines and flat metadata", HELLO),
-    "sdk": Play(
-        "as the vendor's clients are tested: `start`, data lines alone, deltas without ids, metadata in `finish`",
-        ((Text(("Hello",)),),),
-        start="start",
-        lines="data",
-        metadata="finish",
-        shows_steps=True,
-        has_text_ids=False,
-    ),
-    "nested-metadata": Play("metadata nested in its own event", HELLO, metadata="nested", credits=2),
-    "finish-metadata": Play("metadata in `finish`, as the older guide has it", HELLO, metadata="finish-metadata"),
-    "metadata-after-finish": Play("metadata behind `finish`", HELLO, metadata="after", credits=1.5),
-    "json-lines": Play("newline-delimited JSON, as the streaming guide calls it", HELLO, lines="json"),
-    "no-done": Play("no `[DONE]`", HELLO, done=False),
-    "client-action": Play(
-        "a tool call for the client, registered late: its first result is not found",
-        ((Text(("Let me look.",)), Call(1, "lookupOrder", {"orderId": "42"})),),
-        finish="tool-calls",
-    ),
-    "parallel-actions": Play(
-        "two tool calls for the client, their inputs in turns",
-        ((Together((LOOK_UP, WEATHER)),),),
-        finish="tool-calls",
-    ),
-    "vendor-action": Play(
-        "a tool that the vendor runs, then text in a second step",
-        ((LOOK_UP, Output(1, {"ok": True})), (Text(("It is", " shipped.")),)),
-        shows_steps=True,
-    ),
-    "available-only": Play(
-        "a tool call without deltas, run by the vendor",
-        ((Call(1, "lookupOrder", {"orderId": "42"}), Output(1, {"ok": True}), Text(("Done.",))),),
-    ),
-    "error-text": Play(
-        "an `error` with a text after two deltas",
-        ((*BROKEN_OFF, Raw({"type": "error", "errorText": "Something went wrong, please try again"})),),
-        finish="error",
-        ends=False,
-    ),
-    "error-object": Play(
-        "an `error` with an object after two deltas",
-        ((*BROKEN_OFF, Raw({"type": "error", "error": {"code": "ERR", "message": "It broke"}})),),
-        finish="error",
-        ends=False,
-    ),
-    "error-message": Play(
-        "an `error` with a message after two deltas",
-        ((*BROKEN_OFF, Raw({"type": "error", "message": "It broke"})),),
-        finish="error",
-        ends=False,
-    ),
-    "error-first": Play(
-        "an `error` as the first event",
-        ((Raw({"type": "error", "errorText": "Something failed"}),),),
-        finish="error",
-        ends=False,
-    ),
-    "finish-error": Play("an answer whose finish reason is `error`", (BROKEN_OFF,), finish="error"),
-    "finish-other": Play("a finish reason that nobody knows", HELLO, finish="tired"),
-    "cut-before-metadata": Play("the end before the metadata", HELLO, ends=False, done=False),
-    "abort": Play("an `abort` after two deltas", ((*BROKEN_OFF, Raw({"type": "abort"})),), ends=False),
-    "paused": Play("a paused conversation: nothing is answered", ()),
-    "unknown-parts": Play(
-        "reasoning, a source and data",
-        (
-            (
-                Raw({"type": "reasoning-start", "id": "reasoning_001"}),
-                Raw({"type": "reasoning-delta", "id": "reasoning_001", "delta": "Think."}),
-                Raw({"type": "reasoning-end", "id": "reasoning_001"}),
-                Raw({"type": "source-url", "sourceId": "source_1", "url": "https://example.com/a", "title": "A"}),
-                Raw({"type": "data-foo", "data": {"bar": 1}}),
-                Text(("Hello",)),
-            ),
-        ),
-    ),
-    "other-parts": Play(
-        "a document, a file, failed tools, a request for approval and an unheard-of event",
-        (
-            (
-                Raw({"type": "source-document", "sourceId": "source_1", "mediaType": "text/plain", "title": "Terms"}),
-                Raw({"type": "file", "url": "https://example.com/a.png", "mediaType": "image/png"}),
-                Raw(
-                    {
-                        "type": "tool-input-error",
-                        "toolCallId": 1,
-                        "toolName": "pay",
-                        "input": "x",
-                        "errorText": "no object",
-                    }
-                ),
-                Raw({"type": "tool-input-available", "toolCallId": 2, "toolName": "pay", "input": {"sum": 1}}),
-                Raw({"type": "tool-output-error", "toolCallId": 2, "errorText": "no money"}),
-                Raw({"type": "tool-input-available", "toolCallId": 3, "toolName": "pay", "input": {"sum": 2}}),
-                Raw({"type": "tool-output-denied", "toolCallId": 3}),
-                Raw({"type": "tool-input-available", "toolCallId": 4, "toolName": "pay", "input": {"sum": 3}}),
-                Raw({"type": "tool-approval-request", "approvalId": "approval_1", "toolCallId": 4}),
-                Raw({"type": "sparkle", "count": 3}),
-            ),
-        ),
-        finish="tool-calls",
-    ),
-}
-
-REFUSALS: dict[str, Refused] = {
-    "validation": Refused(
-        400, "VALIDATION_INVALID_BODY", "Request body validation failed", {"message": "Message is too long"}
-    ),
-    "invalid-key": Refused(401, "AUTH_INVALID_API_KEY", "Invalid API key"),
-    "credits": Refused(402, "CHAT_CREDITS_EXHAUSTED", "Message limit reached"),
-    "agent-credits": Refused(402, "CHAT_AGENT_CREDITS_EXHAUSTED", "The agent's message limit is reached"),
-    "plan": Refused(403, "SUBSCRIPTION_API_RESTRICTED_PLAN", "Your plan does not include API access"),
-    "permissions": Refused(403, "AUTH_INSUFFICIENT_PERMISSIONS", "The API key may not do this"),
-    "model": Refused(403, "CHAT_MODEL_NOT_ALLOWED", "The agent's model is not part of your plan"),
-    "mismatch": Refused(403, "CHAT_CONVERSATION_MISMATCH", "The conversation belongs to another agent"),
-    "not-ongoing": Refused(409, "CHAT_CONVERSATION_NOT_ONGOING", "The conversation is not ongoing"),
-    "agent-not-found": Refused(404, "AGENT_NOT_FOUND", "Agent not found"),
-    "rate-limit": Refused(
-        429,
-        "RATE_LIMIT_TOO_MANY_REQUESTS",
-        "Too many requests, please try again later",
-        headers={"X-RateLimit-Remaining": "0", "Retry-After": "3"},
-    ),
-    "internal": Refused(500, "INTERNAL_SERVER_ERROR", "Something went wrong"),
-    "maintenance": Refused(503, "SERVICE_UNDER_MAINTENANCE", "The service is under maintenance"),
-}
+_encode = msgspec.json.encode
 
 
 # --- state
+
+
+class Message(Struct):
+    id: str
+    role: Literal["user", "assistant"]
+    parts: list[Frame]
+    created_at: int
+    feedback: str | None = None
+
+    def written(self) -> Frame:
+        return {
+            "id": self.id,
+            "role": self.role,
+            "parts": self.parts,
+            "createdAt": self.created_at,
+            "feedback": self.feedback,
+            "metadata": {"score": None},
+        }
 
 
 class Conversation(Struct):
@@ -243,21 +88,25 @@ class Conversation(Struct):
     id: str
     agent: str
     user_id: str | None
-    messages: list[tuple[str, str, str]] = []
+    created_at: int
+    messages: list[Message] = []
     calls: dict[str, Literal["late", "open", "answered"]] = {}
     outputs: list[Any] = []
+    is_paused: bool = False
 
+    @property
+    def status(self) -> str:
+        return "paused" if self.is_paused else "ongoing"
 
-class Exchange(Struct, frozen=True):
-    """The names that one answer goes by."""
-
-    conversation: Conversation
-    message_id: str
-    user_message_id: str
-    first_call: int
-
-    def call(self, number: int) -> str:
-        return f"call_{self.first_call + number - 1}"
+    def written(self) -> Frame:
+        return {
+            "id": self.id,
+            "title": None,
+            "createdAt": self.created_at,
+            "updatedAt": self.created_at,
+            "userId": self.user_id,
+            "status": self.status,
+        }
 
 
 class ChatbaseSimulator:
@@ -267,9 +116,11 @@ class ChatbaseSimulator:
         **{name: f"refused: {refused.status} {refused.code}" for name, refused in REFUSALS.items()},
     }
 
-    def __init__(self, play: str = "") -> None:
+    def __init__(self, play: str = "", now: int = NOW) -> None:
         self._play = play
+        self._now = now
         self._conversations: dict[str, Conversation] = {}
+        """By id, the one that was used last at the end."""
         self._requests = 0
         self._messages = 0
         self._calls = 1
@@ -283,25 +134,53 @@ class ChatbaseSimulator:
 
     def _answer(self, request: SimulatedRequest) -> Script:
         match request.path.split("/"):
-            case ["", "agents", agent, "chat"]:
-                body = _admit(request, agent)
-                return self._chat(agent, body)
-            case ["", "agents", agent, "conversations", conversation, ("tool-result" | "retry") as what]:
-                body = _admit(request, agent)
-                known = self._find(conversation, agent)
-                return self._take_result(known, body) if what == "tool-result" else self._retry(known, body)
+            case ["", "agents", agent, *rest]:
+                doors = self._doors(agent, rest)
             case _:
-                raise _Refusal(Refused(404, "RESOURCE_NOT_FOUND", "Resource not found"))
+                raise _unknown("Resource not found")
+        if request.method not in doors:
+            allow = {"Allow": ", ".join(doors)}
+            raise _Refusal(Refused(405, "METHOD_NOT_ALLOWED", "Method not allowed", headers=allow))
+        _admit(request, agent)
+        return doors[request.method](request)
+
+    def _doors(self, agent: str, rest: list[str]) -> dict[str, Callable[[SimulatedRequest], Script]]:
+        """What a path answers, by method."""
+        match rest:
+            case ["chat"]:
+                return {"POST": partial(self._chat, agent)}
+            case ["conversations"]:
+                return {"GET": partial(self._list, agent)}
+            case ["users", user_id, "conversations"]:
+                return {"GET": partial(self._list_of_user, agent, user_id)}
+            case ["conversations", "export"]:
+                return {"GET": partial(self._export, agent)}
+            case ["conversations", conversation]:
+                known = partial(self._find, conversation, agent)
+                return {"GET": partial(self._tell, known), "PATCH": partial(self._pause, known)}
+            case ["conversations", conversation, "messages"]:
+                return {"GET": partial(self._list_messages, partial(self._find, conversation, agent))}
+            case ["conversations", conversation, "messages", message, "feedback"]:
+                return {"PATCH": partial(self._take_feedback, partial(self._find, conversation, agent), message)}
+            case ["conversations", conversation, "tool-result"]:
+                return {"POST": partial(self._take_result, partial(self._find, conversation, agent))}
+            case ["conversations", conversation, "retry"]:
+                return {"POST": partial(self._retry, partial(self._find, conversation, agent))}
+            case _:
+                raise _unknown("Resource not found")
 
     def _find(self, conversation: str, agent: str) -> Conversation:
         known = self._conversations.get(conversation)
         if known is None:
-            raise _Refusal(Refused(404, "RESOURCE_NOT_FOUND", "Conversation not found"))
+            raise _unknown("Conversation not found")
         if known.agent != agent:
             raise _Refusal(REFUSALS["mismatch"])
         return known
 
-    def _chat(self, agent: str, body: Frame) -> Script:
+    # Messages.
+
+    def _chat(self, agent: str, request: SimulatedRequest) -> Script:
+        body = _body(request)
         _check(body, CHAT_FIELDS)
         message = body.get("message")
         if message is None and "conversationId" not in body:
@@ -316,25 +195,27 @@ class ChatbaseSimulator:
         streams = body.get("stream", True)
         if message is None:
             return self._go_on(conversation, streams=streams)
-        self._keep(conversation, "user", message)
+        self._keep(conversation, "user", [{"type": "text", "text": message}])
         return self._reply(conversation, message, streams=streams)
 
     def _choose(self, message: str) -> str:
         """The last play that the message names: what it quotes of the past stands in front."""
-        named = [name for name in _PLAY.findall(message) if name in self.plays]
+        named = [name for name in CHOICE.findall(message) if name in self.plays]
         return named[-1] if named else self._play
 
     def _begin(self, agent: str, user_id: str | None) -> Conversation:
         number = len(self._conversations) + 1
-        conversation = Conversation(str(uuid.uuid5(uuid.NAMESPACE_URL, f"chatbase:{number}")), agent, user_id)
+        conversation_id = str(uuid.uuid5(uuid.NAMESPACE_URL, f"chatbase:{number}"))
+        conversation = Conversation(conversation_id, agent, user_id, self._now)
         self._conversations[conversation.id] = conversation
         return conversation
 
-    def _keep(self, conversation: Conversation, role: str, text: str) -> str:
-        message_id = f"msg_{self._messages}"
+    def _keep(self, conversation: Conversation, role: Literal["user", "assistant"], parts: list[Frame]) -> Message:
+        message = Message(f"msg_{self._messages}", role, parts, self._now)
         self._messages += 1
-        conversation.messages.append((message_id, role, text))
-        return message_id
+        conversation.messages.append(message)
+        self._conversations[conversation.id] = self._conversations.pop(conversation.id)
+        return message
 
     def _go_on(self, conversation: Conversation, *, streams: bool) -> Script:
         if not conversation.outputs:
@@ -344,46 +225,114 @@ class ChatbaseSimulator:
         return self._perform(conversation, Play("", ((Text(("The tools say ", f"{outputs}.")),),)), streams=streams)
 
     def _reply(self, conversation: Conversation, message: str, *, streams: bool) -> Script:
-        play = PLAYS.get(self._choose(message)) or _usual(_PLAY.sub("", message))
-        return self._perform(conversation, play, streams=streams)
+        name = "paused" if conversation.is_paused else self._choose(message)
+        return self._perform(conversation, PLAYS.get(name) or usual(message), streams=streams)
 
     def _perform(self, conversation: Conversation, play: Play, *, streams: bool) -> Script:
-        asked = next(message_id for message_id, role, _ in reversed(conversation.messages) if role == "user")
-        exchange = Exchange(conversation, self._keep(conversation, "assistant", ""), asked, self._calls)
-        calls = list(_calls(play))
-        answered = {item.number for step in play.steps for item in step if isinstance(item, Output)}
-        for call in calls:
+        asked = next(message.id for message in reversed(conversation.messages) if message.role == "user")
+        message = self._keep(conversation, "assistant", [])
+        exchange = Exchange(conversation.id, conversation.user_id, message.id, asked, self._calls)
+        message.parts = parts(play, exchange)
+        for call in calls(play):
             self._calls += 1
-            if call.number not in answered:
+            if call.number not in answered(play):
                 conversation.calls[exchange.call(call.number)] = "late"
         if streams:
-            return [Head(200, self._headers(STREAM_HEADERS)), *_stream(play, exchange)]
-        return self._document(200, {"data": _whole(play, exchange)})
+            return [Head(200, self._headers(STREAM_HEADERS)), *stream(play, exchange)]
+        return self._document(200, {"data": whole(play, exchange)})
 
-    def _take_result(self, conversation: Conversation, body: Frame) -> Script:
+    def _take_result(self, known: Callable[[], Conversation], request: SimulatedRequest) -> Script:
+        body = _body(request)
+        conversation = known()
         _check(body, TOOL_RESULT_FIELDS)
         call = body["toolCallId"]
         state = conversation.calls.get(call)
         if state == "open":
             conversation.calls[call] = "answered"
             conversation.outputs.append(body["output"])
+            _keep_result(conversation, call, body["output"])
             return self._document(200, {"data": {"success": True}})
         if state == "late":
             conversation.calls[call] = "open"
         raise _Refusal(Refused(404, "RESOURCE_TOOL_CALL_NOT_FOUND", "Tool call not found or expired"))
 
-    def _retry(self, conversation: Conversation, body: Frame) -> Script:
+    def _retry(self, known: Callable[[], Conversation], request: SimulatedRequest) -> Script:
+        body = _body(request)
+        conversation = known()
         _check(body, RETRY_FIELDS)
-        ids = [message_id for message_id, _, _ in conversation.messages]
+        ids = [message.id for message in conversation.messages]
         if body["messageId"] not in ids:
             raise _Refusal(Refused(404, "CHAT_RETRY_MESSAGE_NOT_FOUND", "Message not found"))
         kept = conversation.messages[: ids.index(body["messageId"])]
-        while kept and kept[-1][1] != "user":
+        while kept and kept[-1].role != "user":
             kept.pop()
         if not kept:
             raise _Refusal(Refused(400, "CHAT_RETRY_NO_USER_MESSAGE", "There is no user message to retry"))
         conversation.messages = kept
-        return self._reply(conversation, kept[-1][2], streams=body.get("stream", True))
+        return self._reply(conversation, kept[-1].parts[0]["text"], streams=body.get("stream", True))
+
+    # Conversations.
+
+    def _list(self, agent: str, request: SimulatedRequest) -> Script:
+        return self._page(request, [conversation.written() for conversation in self._latest_first(agent, request)])
+
+    def _list_of_user(self, agent: str, user_id: str, request: SimulatedRequest) -> Script:
+        latest_first = self._latest_first(agent, request)
+        return self._page(request, [listed.written() for listed in latest_first if listed.user_id == user_id])
+
+    def _export(self, agent: str, request: SimulatedRequest) -> Script:
+        wanted = request.query.get("conversationId")
+        return self._page(
+            request,
+            [
+                {**conversation.written(), "messages": [message.written() for message in conversation.messages]}
+                for conversation in self._latest_first(agent, request)
+                if wanted in {None, conversation.id}
+            ],
+        )
+
+    def _latest_first(self, agent: str, request: SimulatedRequest) -> list[Conversation]:
+        first, last = _days(request)
+        return [
+            known
+            for known in reversed(self._conversations.values())
+            if known.agent == agent and first <= datetime.fromtimestamp(known.created_at, UTC).date() <= last
+        ]
+
+    def _page(self, request: SimulatedRequest, entries: list[Frame]) -> Script:
+        begin, end = _span(request)
+        pagination = _pagination(end, len(entries))
+        return self._document(200, {"data": entries[begin:end], "pagination": pagination})
+
+    def _tell(self, known: Callable[[], Conversation], request: SimulatedRequest) -> Script:
+        conversation = known()
+        messages, pagination = _newest(request, conversation)
+        return self._document(200, {"data": {**conversation.written(), "messages": messages}, "pagination": pagination})
+
+    def _list_messages(self, known: Callable[[], Conversation], request: SimulatedRequest) -> Script:
+        messages, pagination = _newest(request, known())
+        return self._document(200, {"data": messages, "pagination": pagination})
+
+    def _pause(self, known: Callable[[], Conversation], request: SimulatedRequest) -> Script:
+        body = _body(request)
+        conversation = known()
+        _check(body, PAUSE_FIELDS)
+        conversation.is_paused = body["paused"]
+        return self._document(200, {"data": {"id": conversation.id, "status": conversation.status}})
+
+    def _take_feedback(self, known: Callable[[], Conversation], message_id: str, request: SimulatedRequest) -> Script:
+        body = _body(request)
+        conversation = known()
+        _check(body, FEEDBACK_FIELDS)
+        message = next((message for message in conversation.messages if message.id == message_id), None)
+        if message is None:
+            raise _Refusal(Refused(404, "RESOURCE_MESSAGE_NOT_FOUND", "Message not found"))
+        if message.role != "assistant":
+            raise _Refusal(Refused(422, "RESOURCE_MESSAGE_NOT_ASSISTANT", "Only an answer takes feedback"))
+        message.feedback = body["feedback"]
+        return self._document(200, {"data": message.written()})
+
+    # How it is written.
 
     def _refuse(self, refused: Refused) -> Script:
         error: Frame = {"code": refused.code, "message": refused.message}
@@ -414,11 +363,62 @@ STREAM_HEADERS = {
 }
 
 
-def _usual(message: str) -> Play:
-    lines = [line for line in message.splitlines() if line.strip()]
-    words = " ".join(lines[-1].split()[:6]) if lines else "nothing"
-    text = f"You asked: “{words}”. I am a simulated Chatbase agent, so all I can do is repeat it."
-    return Play("", ((Text(tuple(_WORD.findall(text))),),), pace=0.02)
+def _keep_result(conversation: Conversation, call: str, output: object) -> None:
+    """Behind its call, in the same message."""
+    for message in conversation.messages:
+        names = [part["toolName"] for part in message.parts if part.get("toolCallId") == call]
+        message.parts += [
+            {"type": "tool-result", "toolCallId": call, "toolName": name, "output": output} for name in names
+        ]
+
+
+# --- pages
+
+
+def _span(request: SimulatedRequest) -> tuple[int, int]:
+    """Which entries are asked for; a cursor says how many were told already."""
+    limit = request.query.get("limit", USUAL_PAGE)
+    if not _LIMIT.fullmatch(limit):
+        raise _invalid("limit", "Expected a number from 1 to 100")
+    cursor = request.query.get("cursor")
+    begin = 0 if cursor is None else _told_before(cursor)
+    return begin, begin + int(limit)
+
+
+def _told_before(cursor: str) -> int:
+    try:
+        told = int(base64.urlsafe_b64decode(cursor))
+    except ValueError:
+        told = 0
+    if told < 1:
+        raise _invalid("cursor", "Unknown cursor")
+    return told
+
+
+def _pagination(end: int, total: int) -> Frame:
+    cursor = base64.urlsafe_b64encode(str(end).encode()).decode() if end < total else None
+    return {"cursor": cursor, "hasMore": cursor is not None, "total": total}
+
+
+def _newest(request: SimulatedRequest, conversation: Conversation) -> tuple[list[Frame], Frame]:
+    begin, end = _span(request)
+    total = len(conversation.messages)
+    page = conversation.messages[max(total - end, 0) : max(total - begin, 0)]
+    return [message.written() for message in page], _pagination(end, total)
+
+
+def _days(request: SimulatedRequest) -> tuple[date, date]:
+    first, last = _date(request, "startDate", date.min), _date(request, "endDate", date.max)
+    if first > last:
+        raise _Refusal(Refused(400, "VALIDATION_INVALID_DATE_RANGE", "The start is after the end"))
+    return first, last
+
+
+def _date(request: SimulatedRequest, name: str, otherwise: date) -> date:
+    try:
+        return date.fromisoformat(request.query[name]) if name in request.query else otherwise
+    except ValueError:
+        raise _invalid(name, "Expected a date") from None
 
 
 # --- what is refused
@@ -430,14 +430,16 @@ class _Refusal(Exception):
         self.refused = refused
 
 
+def _unknown(message: str) -> _Refusal:
+    return _Refusal(Refused(404, "RESOURCE_NOT_FOUND", message))
+
+
 def _invalid(field: str, why: str) -> _Refusal:
     return _Refusal(Refused(400, "VALIDATION_INVALID_BODY", "Request body validation failed", {field: why}))
 
 
-def _admit(request: SimulatedRequest, agent: str) -> Frame:
-    """The body of a request that has the right method, key and agent."""
-    if request.method != "POST":
-        raise _Refusal(Refused(405, "METHOD_NOT_ALLOWED", "Method not allowed", headers={"Allow": "POST"}))
+def _admit(request: SimulatedRequest, agent: str) -> None:
+    """Refuses a request without the right key or agent."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if not key:
         raise _Refusal(Refused(401, "AUTH_MISSING_API_KEY", "API key is required"))
@@ -447,6 +449,9 @@ def _admit(request: SimulatedRequest, agent: str) -> Frame:
         raise _Refusal(REFUSALS["invalid-key"])
     if agent.startswith("unknown"):
         raise _Refusal(REFUSALS["agent-not-found"])
+
+
+def _body(request: SimulatedRequest) -> Frame:
     try:
         body = msgspec.json.decode(request.body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -477,6 +482,10 @@ def _output(value: object) -> str | None:
     return None if len(_encode(value)) <= MAX_OUTPUT else "Expected at most 20 KB"
 
 
+def _feedback(value: object) -> str | None:
+    return None if value is None or value in ("positive", "negative") else "Expected positive, negative or null"
+
+
 class Fields(Struct, frozen=True):
     rules: dict[str, Rule]
     required: tuple[str, ...] = ()
@@ -485,6 +494,8 @@ class Fields(Struct, frozen=True):
 CHAT_FIELDS = Fields({"message": _text, "conversationId": _text, "stream": _flag, "userId": _user})
 TOOL_RESULT_FIELDS = Fields({"toolCallId": _text, "output": _output}, ("toolCallId", "output"))
 RETRY_FIELDS = Fields({"messageId": _text, "stream": _flag}, ("messageId",))
+PAUSE_FIELDS = Fields({"paused": _flag}, ("paused",))
+FEEDBACK_FIELDS = Fields({"feedback": _feedback}, ("feedback",))
 
 
 def _check(body: Frame, fields: Fields) -> None:
@@ -495,149 +506,3 @@ def _check(body: Frame, fields: Fields) -> None:
         why = fields.rules[name](value) if name in fields.rules else "Unrecognized key"
         if why is not None:
             raise _invalid(name, why)
-
-
-# --- how an answer is written
-
-
-def _calls(play: Play) -> Iterator[Call]:
-    for step in play.steps:
-        for item in step:
-            if isinstance(item, Call):
-                yield item
-            elif isinstance(item, Together):
-                yield from item.calls
-
-
-def _stream(play: Play, exchange: Exchange) -> Iterator[Step]:
-    for frame in _frames(play, exchange):
-        yield Send(_write(frame, play.lines))
-        if play.pace and frame["type"] == "text-delta":
-            yield Pause(play.pace)
-    if play.done:
-        yield Send(b"data: [DONE]\n\n")
-
-
-def _write(frame: Frame, lines: str) -> bytes:
-    data = _encode(frame)
-    if lines == "json":
-        return data + b"\n"
-    name = b"event: %b\n" % frame["type"].encode() if lines == "named" else b""
-    return b"%bdata: %b\n\n" % (name, data)
-
-
-def _frames(play: Play, exchange: Exchange) -> Iterator[Frame]:
-    yield {"type": play.start, "messageId": exchange.message_id}
-    texts = 0
-    for step in play.steps:
-        if play.shows_steps:
-            yield {"type": "start-step"}
-        for item in step:
-            texts += isinstance(item, Text)
-            yield from _item(item, exchange, f"text_{texts:03}" if play.has_text_ids else None)
-        if play.shows_steps:
-            yield {"type": "finish-step"}
-    if play.ends:
-        yield from _ending(play, exchange)
-
-
-def _item(item: Item, exchange: Exchange, text_id: str | None) -> Iterator[Frame]:
-    match item:
-        case Text(deltas):
-            yield from _text_frames(deltas, text_id)
-        case Call():
-            yield from _call_frames((item,), exchange)
-        case Together(calls):
-            yield from _call_frames(calls, exchange)
-        case Output(number, output):
-            yield {"type": "tool-output-available", "toolCallId": exchange.call(number), "output": output}
-        case _:
-            call = item.frame.get("toolCallId")
-            yield {**item.frame, "toolCallId": exchange.call(call)} if call else item.frame
-
-
-def _text_frames(deltas: Sequence[str], text_id: str | None) -> Iterator[Frame]:
-    if text_id is None:
-        yield from ({"type": "text-delta", "delta": delta} for delta in deltas)
-        return
-    yield {"type": "text-start", "id": text_id}
-    yield from ({"type": "text-delta", "id": text_id, "delta": delta} for delta in deltas)
-    yield {"type": "text-end", "id": text_id}
-
-
-def _call_frames(calls: Sequence[Call], exchange: Exchange) -> Iterator[Frame]:
-    for call in calls:
-        if call.fragments:
-            yield {"type": "tool-input-start", "toolCallId": exchange.call(call.number), "toolName": call.name}
-    turns = zip(*(call.fragments for call in calls), strict=True)
-    for turn in turns:
-        for call, fragment in zip(calls, turn, strict=True):
-            yield {
-                "type": "tool-input-delta",
-                "toolCallId": exchange.call(call.number),
-                "inputTextDelta": fragment,
-            }
-    for call in calls:
-        yield {
-            "type": "tool-input-available",
-            "toolCallId": exchange.call(call.number),
-            "toolName": call.name,
-            "input": call.input,
-        }
-
-
-def _ending(play: Play, exchange: Exchange) -> Iterator[Frame]:
-    conversation = exchange.conversation
-    metadata: Frame = {
-        "messageId": exchange.message_id,
-        "userMessageId": exchange.user_message_id,
-        "conversationId": conversation.id,
-        "userId": conversation.user_id,
-        "usage": {"credits": play.credits},
-    }
-    finish: Frame = {"type": "finish", "finishReason": play.finish}
-    match play.metadata:
-        case "flat":
-            yield from ({"type": "message-metadata", **metadata}, finish)
-        case "nested":
-            yield from ({"type": "message-metadata", "messageMetadata": metadata}, finish)
-        case "after":
-            yield from (finish, {"type": "message-metadata", **metadata})
-        case "finish":
-            yield {"type": "finish", "messageMetadata": {**metadata, "finishReason": play.finish}}
-        case _:
-            told = ("conversationId", "userId", "usage")
-            yield {**finish, "metadata": {name: metadata[name] for name in told}}
-
-
-def _whole(play: Play, exchange: Exchange) -> Frame:
-    conversation = exchange.conversation
-    return {
-        "id": exchange.message_id,
-        "role": "assistant",
-        "parts": [part for step in play.steps for item in step for part in _parts(item, exchange)],
-        "metadata": {
-            "userMessageId": exchange.user_message_id,
-            "conversationId": conversation.id,
-            "userId": conversation.user_id,
-            "finishReason": play.finish,
-            "usage": {"credits": play.credits},
-        },
-    }
-
-
-def _parts(item: Item, exchange: Exchange) -> Iterator[Frame]:
-    match item:
-        case Text(deltas):
-            yield {"type": "text", "text": "".join(deltas)}
-        case Call(number, name, arguments):
-            yield {"type": "tool-call", "toolCallId": exchange.call(number), "toolName": name, "input": arguments}
-        case Together(calls):
-            for call in calls:
-                yield from _parts(call, exchange)
-        case Output(number, output):
-            yield {"type": "tool-result", "toolCallId": exchange.call(number), "output": output}
-
-
-def _encode(value: object) -> bytes:
-    return msgspec.json.encode(value)

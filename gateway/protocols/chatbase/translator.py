@@ -2,6 +2,7 @@
 
     turn              POST /agents/{agent}/chat {message, conversationId or userId, stream} -> stream or document
     tool results      POST /agents/{agent}/conversations/{id}/tool-result, one each, then /chat, without a message
+    an answer anew    POST /agents/{agent}/conversations/{id}/retry {messageId, stream} -> as a turn
     text-*            text.*               an id may be missing
     tool-input-*      tool_call.*          `available` may come alone
     tool-output-*     tool_result
@@ -13,6 +14,7 @@
 
 The id of a new conversation comes with the last metadata: a stream cut before it has lost its conversation. The vendor
 stores the user's message before it answers, so a chat is never sent twice.
+A retry forgets the answer and all that followed it, so what was said elsewhere since does not matter to it.
 A tool call may be registered a moment after its stream ended: a 404 on its result is asked again, twice.
 Source: chatbase.co/docs/api-v2 and the vendor's clients, read 2026-11.
 """
@@ -20,9 +22,7 @@ Source: chatbase.co/docs/api-v2 and the vendor's clients, read 2026-11.
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
-from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, ClassVar, cast
-from urllib.parse import quote
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct
@@ -44,27 +44,21 @@ from gateway.canonical.events import (
     UsageReported,
     VendorEvent,
 )
-from gateway.canonical.message import (
-    FilePart,
-    ImagePart,
-    InputResponsePart,
-    TextPart,
-    ToolCallPart,
-    ToolResultPart,
-)
-from gateway.canonical.turn import AskPart, HistoryMessage, Turn
+from gateway.canonical.message import InputResponsePart, ToolResultPart
+from gateway.canonical.one_text import as_one_text, refuse_what_is_no_text
+from gateway.canonical.turn import Turn
 from gateway.framing.lines import JsonDecoder
 from gateway.framing.record import Record
 from gateway.framing.sse import LenientSseDecoder
 from gateway.framing.typed import Malformed, Unknown, document, open_union
 from gateway.protocols.base import (
-    MAX_RETRY_AFTER,
     Authorization,
     Calls,
     Credentials,
     Headers,
     VendorRequest,
     VendorResponse,
+    path_segment,
     refusal,
     vendor_error,
 )
@@ -116,14 +110,10 @@ ERROR_CODES: dict[str, Code] = {
     MAINTENANCE: "upstream_unavailable",
 }
 
-DOTS = frozenset({".", ".."})
-"""Ids that would lead elsewhere in a path, however they are encoded."""
-
-UNSUPPORTED = {ImagePart: "images", FilePart: "files"}
+TAKEN_BESIDE_TEXT = frozenset({ToolResultPart, InputResponsePart})
 
 _USER_ID = re.compile(r"[a-zA-Z0-9._-]{1,128}")
 _SHOWABLE = re.compile(r"[\x21-\x7e]{1,128}")  # an id or a code that may stand in a header and in an error body
-_MAX_DIGITS = 15
 
 _encode = msgspec.json.encode
 _decode_frame = open_union(cast("Any", wire.Frame))
@@ -172,10 +162,14 @@ class ChatbaseTranslator:
         return Authorization({"Authorization": f"Bearer {credentials['api_key']}"})
 
     def requests(self, turn: Turn) -> Calls[None]:
-        _refuse_unsupported(turn)
+        refuse_what_is_no_text(turn, "chatbase", but=TAKEN_BESIDE_TEXT)
         conversation = turn.vendor_ids.get("conversation") or None
+        self._is_document = not (turn.stream or self._target.upstream_stream)
+        if turn.regenerates is not None:
+            yield self._retry(turn.regenerates, conversation)
+            return
         results = [(f"$.content[{n}]", part) for n, part in enumerate(turn.parts) if isinstance(part, ToolResultPart)]
-        message = _message(turn)
+        message = as_one_text(turn)
         if results and conversation is None:
             path, _ = results[0]
             raise GatewayError("bad_request", "there is no such tool call to answer", details={"path": path})
@@ -185,11 +179,11 @@ class ChatbaseTranslator:
         if conversation is not None:
             self.vendor_ids["conversation"] = conversation
             for outcome in outcomes:
-                yield from self._hand_in(outcome, _segment(conversation))
+                yield from self._hand_in(outcome, conversation)
         yield self._chat(turn, message, conversation)
 
     def _hand_in(self, outcome: wire.ToolOutcome, conversation: str) -> Calls[None]:
-        path = f"{self._agent_path()}/conversations/{conversation}/tool-result"
+        path = f"{self.conversation_path(conversation)}/tool-result"
         for wait in LATE_CALL_WAITS:
             response = yield VendorRequest(
                 "POST",
@@ -206,28 +200,41 @@ class ChatbaseTranslator:
         raise self.refuse(response.status, response.headers, response.body)
 
     def _chat(self, turn: Turn, message: str, conversation: str | None) -> VendorRequest:
-        self._is_document = not (turn.stream or self._target.upstream_stream)
         is_new_of_user = conversation is None and turn.user_id is not None
         chat = wire.Chat(
             message=message or UNSET,
             conversation_id=conversation or UNSET,
             stream=not self._is_document,
-            user_id=_user_id(turn.user_id or "") if is_new_of_user else UNSET,
+            user_id=as_user_id(turn.user_id or "") if is_new_of_user else UNSET,
         )
+        return self._ask(f"{self.agent_path}/chat", chat)
+
+    def _retry(self, message_id: str, conversation: str | None) -> VendorRequest:
+        if conversation is None:
+            raise GatewayError("bad_request", "there is no such answer to give anew", details={"path": "$.regenerate"})
+        self.vendor_ids["conversation"] = conversation
+        retry = wire.Retry(message_id, stream=not self._is_document)
+        return self._ask(f"{self.conversation_path(conversation)}/retry", retry)
+
+    def _ask(self, path: str, question: wire.Chat | wire.Retry) -> VendorRequest:
         return VendorRequest(
             "POST",
-            f"{self._agent_path()}/chat",
+            path,
             headers={
                 "Content-Type": "application/json",
                 "Accept": "application/json" if self._is_document else "text/event-stream",
             },
-            body=_encode(chat),
+            body=_encode(question),
             framing=JsonDecoder if self._is_document else LenientSseDecoder,
             effect="once",
         )
 
-    def _agent_path(self) -> str:
-        return f"/agents/{quote(self._target.agent, safe='')}"
+    @property
+    def agent_path(self) -> str:
+        return f"/agents/{path_segment(self._target.agent)}"
+
+    def conversation_path(self, conversation: str) -> str:
+        return f"{self.agent_path}/conversations/{path_segment(conversation)}"
 
     def feed(self, record: Record) -> Told:
         if self._is_document:
@@ -262,8 +269,6 @@ class ChatbaseTranslator:
             vendor_message=said.message,
             request_id=_showable(headers.get("x-request-id")) or said.request_id,
         )
-        if error.code == "upstream_rate_limited" and error.retry_after is None:
-            error.retry_after = _reset_after(headers)
         if said.code == MAINTENANCE:
             error.may_be_accepted = False
         return error
@@ -308,7 +313,7 @@ class ChatbaseTranslator:
         self._finish_reason = metadata.finish_reason or self._finish_reason
 
     def _keep_conversation(self, conversation: str) -> None:
-        if conversation in DOTS or self.vendor_ids.setdefault("conversation", conversation) != conversation:
+        if not is_segment(conversation) or self.vendor_ids.setdefault("conversation", conversation) != conversation:
             # It is kept as well: nothing that is raised after `finish` fails the attempt by itself.
             self._foreign = GatewayError(
                 "upstream_protocol", "chatbase answered for another conversation", cause="protocol"
@@ -504,71 +509,6 @@ class ChatbaseTranslator:
 # --- what goes out
 
 
-def _refuse_unsupported(turn: Turn) -> None:
-    if turn.instructions:
-        raise _unsupported("instructions", "$.instructions")
-    if turn.tools:
-        raise _unsupported("the client's tools", "$.tools")
-    if turn.tool_choice not in {None, "auto"}:
-        raise _unsupported("a choice of tools", "$.tool_choice")
-    for number, part in enumerate(turn.parts):
-        what = UNSUPPORTED.get(type(part))
-        if what is not None:
-            raise _unsupported(what, f"$.content[{number}]")
-
-
-def _unsupported(what: str, path: str) -> GatewayError:
-    return GatewayError("unsupported", f"chatbase cannot take {what}", details={"path": path})
-
-
-def _message(turn: Turn) -> str:
-    """The one text that Chatbase takes, behind what was said elsewhere."""
-    asked = "\n\n".join(filter(None, map(_asked, turn.parts)))
-    earlier = [line for message in (*turn.history, *turn.missed) if (line := _line(message))]
-    sections = [("Earlier in this conversation", "\n".join(earlier)), ("Now", asked)] if earlier else [("", asked)]
-    if turn.partial:
-        sections.append(("Your answer so far; go on where it stops", turn.partial))
-    return "\n".join(f"[{title}]\n{text}" if title else text for title, text in sections if text)
-
-
-def _asked(part: AskPart) -> str:
-    match part:
-        case TextPart():
-            return part.text
-        case InputResponsePart():
-            return _response(part)
-        case _:
-            return ""
-
-
-def _response(part: InputResponsePart) -> str:
-    """The answer to an input request, for a vendor that has no call for it."""
-    verdict = {None: "", True: "Approved.", False: "Declined."}[part.approved]
-    values = _encode(part.values).decode() if part.values else ""
-    return " ".join(filter(None, (verdict, part.text, values)))
-
-
-def _line(message: HistoryMessage) -> str:
-    said = " ".join(filter(None, map(_mention, message.parts)))
-    return f"{message.role}: {said}" if said else ""
-
-
-def _mention(part: object) -> str:
-    match part:
-        case TextPart():
-            return part.text
-        case ToolCallPart():
-            return f"(called {part.name} with {_encode(part.arguments).decode()})"
-        case ToolResultPart():
-            return f"(got {_encode(part.output).decode()})"
-        case FilePart() | ImagePart():
-            return f"(file {part.name or 'without a name'})"
-        case InputResponsePart():
-            return _response(part)
-        case _:
-            return ""
-
-
 def _outcome(part: ToolResultPart, path: str) -> wire.ToolOutcome:
     output = _encode({"error": part.output} if part.is_error else part.output)
     if len(output) > MAX_OUTPUT:
@@ -578,17 +518,21 @@ def _outcome(part: ToolResultPart, path: str) -> wire.ToolOutcome:
     return wire.ToolOutcome(part.tool_call_id, Raw(output))
 
 
-def _segment(vendor_id: str) -> str:
-    if vendor_id in DOTS:
-        raise GatewayError("bad_request", "the conversation's id at the vendor cannot stand in a path")
-    return quote(vendor_id, safe="")
-
-
-def _user_id(user_id: str) -> str:
+def as_user_id(user_id: str) -> str:
+    """A user id as Chatbase takes them: unchanged, or hashed."""
     return user_id if _USER_ID.fullmatch(user_id) else f"u-{hashlib.sha256(user_id.encode()).hexdigest()}"
 
 
 # --- what comes in
+
+
+def is_segment(vendor_id: str) -> bool:
+    """Whether an id that the vendor gave can go back into a path."""
+    try:
+        path_segment(vendor_id)
+    except GatewayError:
+        return False
+    return True
 
 
 def _check_receipt(response: VendorResponse) -> None:
@@ -662,18 +606,3 @@ def _failure(read: wire.Refusal, otherwise: Code) -> GatewayError:
 
 def _showable(text: object) -> str | None:
     return text if isinstance(text, str) and _SHOWABLE.fullmatch(text) else None
-
-
-def _reset_after(headers: Headers) -> float | None:
-    """Seconds from `X-RateLimit-Reset`, whose unit is disputed: epoch milliseconds, epoch seconds or seconds left."""
-    text = headers.get("X-RateLimit-Reset", "").strip()
-    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS):
-        return None
-    value = float(text)
-    if value > 1e8:
-        try:
-            now = parsedate_to_datetime(headers.get("Date", "")).timestamp()
-        except (ValueError, TypeError, OverflowError):
-            return None
-        value = (value / 1000 if value > 1e11 else value) - now
-    return min(max(value, 0.0), MAX_RETRY_AFTER)

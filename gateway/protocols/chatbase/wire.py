@@ -1,11 +1,12 @@
 """Chatbase's API v2 as it is spelled on the wire.
 
-What we send is a `Chat` or a `ToolOutcome`. What comes back is a stream of `Frame`s (the UI message stream of the AI
-SDK), or one `Document`; a refusal is a `Refusal`. Ids, credits and the finish reason stand in a frame itself, in its
-`messageMetadata` or in its `metadata`: the vendor's manual, its OpenAPI document and its clients disagree.
+What we send is a `Chat`, a `Retry` or a `ToolOutcome`. What comes back is a stream of `Frame`s (the UI message stream
+of the AI SDK), or one `Document`; a refusal is a `Refusal`, a page of a list `ConversationPage` or `MessagePage`. Ids,
+credits and the finish reason stand in a frame itself, in its `messageMetadata` or in its `metadata`: the vendor's
+manual, its OpenAPI document and its clients disagree.
 
-Source: chatbase.co/docs/api-v2 (streaming, agents/*, client-actions, error-handling), spec/openapi.json, the vendor's
-command line, Android and iOS clients, and the AI SDK's own parts; read 2026-11.
+Source: chatbase.co/docs/api-v2 (streaming, agents/*, conversations/*, client-actions, error-handling, pagination),
+spec/openapi.json, the vendor's command line, Android and iOS clients, and the AI SDK's own parts; read 2026-11.
 """
 
 from typing import Annotated, Any
@@ -28,6 +29,13 @@ class Chat(Struct, frozen=True, rename="camel"):
     conversation_id: str | UnsetType = UNSET
     stream: bool = True
     user_id: str | UnsetType = UNSET
+
+
+class Retry(Struct, frozen=True, rename="camel"):
+    """Asks the question before that message again, and forgets what followed."""
+
+    message_id: str
+    stream: bool = True
 
 
 class ToolOutcome(Struct, frozen=True, rename="camel"):
@@ -246,6 +254,7 @@ class ToolCallPart(Struct, frozen=True, tag_field="type", tag="tool-call", renam
 class ToolResultPart(Struct, frozen=True, tag_field="type", tag="tool-result", rename="camel"):
     tool_call_id: CallId
     output: Any = None
+    tool_name: str | None = None
 
 
 AnswerPart = TextPart | ToolCallPart | ToolResultPart
@@ -262,6 +271,42 @@ class Answer(Struct, frozen=True):
 class Document(Struct, frozen=True):
     data: Answer | None = None
     error: Any = None
+
+
+class Pagination(Struct, frozen=True, rename="camel"):
+    cursor: str | None = None
+    has_more: bool = False
+
+    @property
+    def next(self) -> str | None:
+        return self.cursor if self.has_more else None
+
+
+class ListedConversation(Struct, frozen=True, rename="camel"):
+    """Its times are unix seconds."""
+
+    id: str
+    created_at: float
+    updated_at: float | None = None
+    user_id: str | None = None
+
+
+class ConversationPage(Struct, frozen=True):
+    data: list[ListedConversation]
+    pagination: Pagination = Pagination()
+
+
+class StoredMessage(Struct, frozen=True):
+    """As in an answer, each part is decoded by itself."""
+
+    role: str
+    id: str | None = None
+    parts: list[msgspec.Raw] = []
+
+
+class MessagePage(Struct, frozen=True):
+    data: list[StoredMessage]
+    pagination: Pagination = Pagination()
 
 
 class Accepted(Struct, frozen=True):

@@ -1,6 +1,12 @@
-"""Hardwire: chats that take a model by message, answered in one of two dialects; cookie sessions; workflow runs."""
+"""Hardwire: chats that take a model by message, answered in one of two dialects; cookie sessions; workflow runs.
+
+What was said elsewhere, and the answer to another vendor's input request, go as text. Ignored: `parameters` and
+`metadata`, which it has no fields for, and `user_id`: every message is the signed-in user's. A workflow's run can be
+resumed, a model's answer cannot.
+"""
 
 from gateway.protocols.base import Descriptor
+from gateway.protocols.hardwire.conversations import HardwireConversations
 from gateway.protocols.hardwire.simulator import HardwireSimulator
 from gateway.protocols.hardwire.translator import HardwireOptions, HardwireTarget, HardwireTranslator
 
@@ -28,7 +34,9 @@ HARDWIRE = Descriptor(
         "model_choice": "yes",
         "regenerate": "no",
         "cancel": "no",
-        "resume": "no",
+        "resume": "yes",
+        "message_list": "yes",
+        "delete_conversation": "yes",
     },
     translator=HardwireTranslator,
     simulator=HardwireSimulator,
@@ -39,4 +47,5 @@ HARDWIRE = Descriptor(
         frozenset({"cookie"}),
         frozenset({"email", "password"}),
     ),
+    conversations=HardwireConversations,
 )

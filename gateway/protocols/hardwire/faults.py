@@ -14,7 +14,7 @@ import msgspec
 from gateway.canonical.errors import Code, GatewayError
 from gateway.canonical.events import Event, VendorEvent
 from gateway.framing.typed import Malformed, Unknown, document
-from gateway.protocols.base import Headers, retry_after, vendor_error
+from gateway.protocols.base import Headers, vendor_error
 from gateway.protocols.base import refusal as base_refusal
 from gateway.protocols.hardwire import wire
 
@@ -71,8 +71,6 @@ def refusal(status: int, headers: Headers, body: bytes, code: Code | None = None
     )
     if status < 500 and error.cause == "status_5xx":
         error.cause = "status_4xx"
-    if status == 429 and error.retry_after is None:
-        error.retry_after = retry_after({"Retry-After": headers.get("X-RateLimit-Reset", "")})
     return error
 
 

@@ -5,11 +5,14 @@
     GET    /chats/{uuid}/messages
     GET    /chats/{uuid}/workflow-runs/{run}/stream
     DELETE /chats/{uuid}
+    GET    /users/{user}/chats?limit&offset                the latest used first
+    GET    /models
     GET    /liveness
 
 Any cookie named `better-auth.session_token` is a session of the user USER until a play has expired it; OTHERS_CHAT is a
 chat of somebody else. Ids are counted, the time stands still, and a run happens when its stream is asked for. The plays
-are in `plays.py`; one of the manual's given to the constructor puts refusals and lists into the manual's words as well.
+are in `plays.py`; one of the manual's given to the constructor puts refusals, lists and deletions into the manual's
+words as well.
 Source: docs-hardwire.branmcf.com and the server in `branmcf/tenex-take-home`, read 2026-11.
 """
 
@@ -42,6 +45,12 @@ from gateway.protocols.hardwire.plays import (
 USER = {"id": "user-123", "email": "user@example.org", "name": "User"}
 OTHERS_CHAT = "99999999-9999-4999-8999-999999999999"
 WRONG_PASSWORD = "wrong"  # noqa: S105  (the one that is refused)
+MODELS = [
+    {"id": "gpt-4", "name": "GPT-4", "provider": "openai"},
+    {"id": "claude-sonnet-4", "name": "Claude Sonnet 4", "provider": "anthropic"},
+    {"id": "gemini-2.0-flash", "name": "Gemini 2.0 Flash", "provider": "google"},
+]
+SNIPPET = 80
 NOW = "2026-03-01T12:00:00.000Z"
 DELTA_SECONDS = 0.02
 POLL_SECONDS = 0.2
@@ -54,6 +63,10 @@ STREAM_HEADERS = {"Content-Type": "text/event-stream", "Cache-Control": "no-cach
 
 SESSION_COOKIE = re.compile(r"(?:^|;\s*)(?:__Secure-)?better-auth\.session_token=([^;]+)")
 ROUTE = re.compile(r"/chats/(?P<chat>[^/]+)(?:/(?P<rest>.+))?")
+CHATS = re.compile(r"/users/([^/]+)/chats")
+LIMIT = re.compile(r"[1-9][0-9]?|100")
+OFFSET = re.compile(r"[0-9]{1,9}")
+USUAL_LIMIT = "25"
 RUN_STREAM = re.compile(r"workflow-runs/([^/]+)/stream")
 
 
@@ -101,7 +114,7 @@ class HardwireSimulator:
             return list(self._answer(request))
         except Refused as refused:
             name = refused.name.removesuffix("-documented")
-            is_documented = name != refused.name or "documented" in self._play
+            is_documented = name != refused.name or self._is_documented
             return _refuse(name, _documented_body if is_documented else _server_body)
 
     def _answer(self, request: SimulatedRequest) -> Iterator[Step]:
@@ -112,13 +125,17 @@ class HardwireSimulator:
                 return self._sign_in(request.body)
             case "GET", "/auth/get-session":
                 return self._tell_session(request)
-        route = ROUTE.fullmatch(request.path)
-        if route is None:
+        route, chats = ROUTE.fullmatch(request.path), CHATS.fullmatch(request.path)
+        if route is None and chats is None and request.path != "/models":
             return _no_route(request)
         token = _session_token(request)
         if token is None or token in self._expired:
             raise Refused("unauthorized")
-        return self._answer_chat(request, token, _chat_id(route["chat"]), route["rest"] or "")
+        if route is not None:
+            return self._answer_chat(request, token, _chat_id(route["chat"]), route["rest"] or "")
+        if request.method != "GET":
+            return _no_route(request)
+        return self._list_models() if chats is None else self._list_chats(request, chats[1])
 
     def _answer_chat(self, request: SimulatedRequest, token: str, chat_id: str, rest: str) -> Iterator[Step]:
         run = RUN_STREAM.fullmatch(rest)
@@ -132,7 +149,7 @@ class HardwireSimulator:
             case "DELETE", "":
                 self._known_chat(chat_id)
                 del self._chats[chat_id]
-                return _json(200, {"success": True})
+                return self._tell_deleted()
             case "GET", _ if run is not None:
                 return self._follow(self._known_chat(chat_id), run[1])
         return _no_route(request)
@@ -167,7 +184,7 @@ class HardwireSimulator:
             raise Refused("access-denied")
         if ask.user_id != USER["id"]:
             raise Refused("user-mismatch" if chat_id in self._chats else "not-found")
-        chat = self._chats.setdefault(chat_id, Chat())
+        chat = self._chats[chat_id] = self._chats.pop(chat_id, Chat())
         play = [self._play, *CHOICE.findall(ask.content)][-1]
         if play.removesuffix("-documented") in REFUSALS:
             raise Refused(play)
@@ -236,9 +253,42 @@ class HardwireSimulator:
         return _json(201, {"userMessage": question, "assistantMessage": answer, "chatId": chat_id})
 
     def _list(self, chat: Chat) -> Iterator[Step]:
-        if "documented" in self._play or any("documented" in run.play for run in chat.runs.values()):
+        if self._is_documented or any("documented" in run.play for run in chat.runs.values()):
             return _json(200, {"data": {"messages": chat.messages}})
         return _json(200, {"messages": chat.messages})
+
+    # --- chats and models
+
+    @property
+    def _is_documented(self) -> bool:
+        return "documented" in self._play
+
+    def _tell_deleted(self) -> Iterator[Step]:
+        if self._is_documented:
+            yield Head(204, RATE_HEADERS)
+        else:
+            yield from _json(200, {"success": True})
+
+    def _list_models(self) -> Iterator[Step]:
+        return _json(200, {"data": {"models": MODELS}} if self._is_documented else {"models": MODELS})
+
+    def _list_chats(self, request: SimulatedRequest, user_id: str) -> Iterator[Step]:
+        if user_id != USER["id"]:
+            raise Refused("user-mismatch")
+        limit, offset = request.query.get("limit", USUAL_LIMIT), request.query.get("offset", "0")
+        if not LIMIT.fullmatch(limit) or not OFFSET.fullmatch(offset):
+            raise Refused("bad-request")
+        latest_first = list(reversed(self._chats.items()))
+        page = latest_first[int(offset) : int(offset) + int(limit)]
+        if self._is_documented:
+            times = {"createdAt": self._now, "updatedAt": self._now}
+            chats = [{"id": chat_id, "userId": user_id, **times} for chat_id, _ in page]
+            return _json(200, {"data": {"chats": chats, "total": len(latest_first)}})
+        return _json(200, {"chats": [self._line(chat_id, chat) for chat_id, chat in page]})
+
+    def _line(self, chat_id: str, chat: Chat) -> dict[str, Any]:
+        snippet = chat.messages[-1]["content"][:SNIPPET] if chat.messages else ""
+        return {"id": chat_id, "title": None, "snippet": snippet, "updatedAt": self._now}
 
     # --- workflow runs
 

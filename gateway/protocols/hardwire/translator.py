@@ -29,14 +29,13 @@ Source: docs-hardwire.branmcf.com and the server in `branmcf/tenex-take-home`, r
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta, Struct
 
 from gateway.canonical.blocks import Blocks, Events
-from gateway.canonical.errors import Code, GatewayError
+from gateway.canonical.errors import GatewayError
 from gateway.canonical.events import (
     Event,
     MessageCanceled,
@@ -47,14 +46,22 @@ from gateway.canonical.events import (
     TextStarted,
     ToolResult,
 )
+from gateway.canonical.one_text import as_one_text, cannot_take, refuse_what_is_no_text, spoken
 from gateway.canonical.turn import Turn
 from gateway.framing.lines import JsonDecoder
 from gateway.framing.record import Framing, Record
 from gateway.framing.sse import SseDecoder
 from gateway.framing.typed import Unknown, document, open_union
-from gateway.protocols.base import Authorization, Calls, Credentials, Headers, VendorRequest, vendor_error
+from gateway.protocols.base import (
+    Authorization,
+    Calls,
+    Credentials,
+    Headers,
+    VendorRequest,
+    path_segment,
+    vendor_error,
+)
 from gateway.protocols.hardwire import wire
-from gateway.protocols.hardwire.content import content
 from gateway.protocols.hardwire.faults import failure, read_unknown, refusal
 from gateway.protocols.hardwire.sign_in import HardwireSession, sign_in
 
@@ -127,10 +134,10 @@ class HardwireTranslator:
     # --- requests
 
     def requests(self, turn: Turn) -> Calls[None]:
-        text = content(turn)
+        text = _text(turn)
         workflow = (turn.options and turn.options.workflow_id) or self._target.workflow_id
         chat = turn.vendor_ids.get("conversation") or turn.new_id()
-        path = f"/chats/{_segment(chat, 'bad_request')}"
+        path = chat_path(chat)
         self.vendor_ids["conversation"] = chat
         body = wire.SendMessage(text, self._target.model, self._user_id, str(workflow) if workflow else None)
         if workflow:
@@ -150,7 +157,7 @@ class HardwireTranslator:
             self._stored = self._answer_in(answer)
             self.ending = True
             return
-        run = _segment(answer.workflow_run_id, "upstream_protocol")
+        run = _run_segment(answer.workflow_run_id)
         self.vendor_ids["run"] = answer.workflow_run_id
         self._run = VendorRequest("GET", f"{path}/workflow-runs/{run}/stream", framing=SseDecoder)
         yield self._run
@@ -378,11 +385,25 @@ class HardwireTranslator:
             raise GatewayError("upstream_protocol", "hardwire answered for another chat")
 
 
-def _segment(vendor_id: str, code: Code) -> str:
-    """An id as one segment of a path: `.` and `..` would survive the encoding and mean another path."""
-    if vendor_id in {".", ".."}:
-        raise GatewayError(code, "an id of hardwire's cannot stand in a path")
-    return quote(vendor_id, safe="")
+def chat_path(chat: str) -> str:
+    return f"/chats/{path_segment(chat)}"
+
+
+def _text(turn: Turn) -> str:
+    """The one text that Hardwire takes; it refuses a blank one, and has no call to answer anew."""
+    refuse_what_is_no_text(turn, "hardwire")
+    if turn.regenerates is not None:
+        raise cannot_take("hardwire", "a question anew", "$.regenerate")
+    if not any(spoken(part).strip() for part in turn.parts):
+        raise cannot_take("hardwire", "a blank text", "$.content")
+    return as_one_text(turn)
+
+
+def _run_segment(run: str) -> str:
+    try:
+        return path_segment(run)
+    except GatewayError as error:
+        raise GatewayError("upstream_protocol", "hardwire named a run that cannot stand in a path") from error
 
 
 def _post(path: str, body: wire.SendMessage, framing: Callable[[int], Framing] | None = None) -> VendorRequest:

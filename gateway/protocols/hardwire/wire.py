@@ -221,6 +221,10 @@ class Messages(Camel):
         return self.data.messages if self.data is not None else self.messages
 
 
+class Deleted(Camel):
+    success: bool = True
+
+
 class User(Camel):
     id: str
 

@@ -8,7 +8,8 @@ import pytest
 from multidict import CIMultiDict
 
 from gateway.protocols.base import Head, Pause, Script, Send, SimulatedRequest
-from gateway.protocols.chatbase.simulator import PLAYS, REFUSALS, ChatbaseSimulator
+from gateway.protocols.chatbase.plays import PLAYS, REFUSALS
+from gateway.protocols.chatbase.simulator import ChatbaseSimulator
 
 EXAMPLES = Path(__file__).parent / "examples"
 CHAT = "/agents/5QHA6VB/chat"
@@ -243,6 +244,238 @@ def test_a_retry_of_the_first_message_has_no_user_message() -> None:
     post(simulator, {"message": "hi"})
     answer = refusal(post(simulator, {"messageId": "msg_0"}, RETRY))
     assert answer == (400, "CHAT_RETRY_NO_USER_MESSAGE", {})
+
+
+# --- lists
+
+
+LIST = "/agents/5QHA6VB/conversations"
+ONE = f"{LIST}/{FIRST}"
+MESSAGES = f"{ONE}/messages"
+
+
+def send(simulator: ChatbaseSimulator, method: str, path: str, body: Any = None, **query: str) -> Script:
+    raw = b"" if body is None else json.dumps(body).encode()
+    request = SimulatedRequest(method, path, CIMultiDict(Authorization="Bearer k"), query, raw)
+    return list(simulator.answer(request))
+
+
+def get(simulator: ChatbaseSimulator, path: str, **query: str) -> Any:
+    status, body = document(send(simulator, "GET", path, **query))
+    assert status == 200
+    return body
+
+
+def talkative() -> ChatbaseSimulator:
+    """Three conversations: ann's, which was used last, bob's and nobody's."""
+    simulator = ChatbaseSimulator("documented", now=1795168800)
+    post(simulator, {"message": "one", "userId": "ann"})
+    post(simulator, {"message": "two", "userId": "bob"})
+    post(simulator, {"message": "three"})
+    post(simulator, {"message": "four", "conversationId": FIRST})
+    return simulator
+
+
+def metadata(conversation: str, user: str | None, status: str = "ongoing") -> Any:
+    return {
+        "id": conversation,
+        "title": None,
+        "createdAt": 1795168800,
+        "updatedAt": 1795168800,
+        "userId": user,
+        "status": status,
+    }
+
+
+def said(number: int, role: str, text: str, feedback: str | None = None) -> Any:
+    return {
+        "id": f"msg_{number}",
+        "role": role,
+        "parts": [{"type": "text", "text": text}],
+        "createdAt": 1795168800,
+        "feedback": feedback,
+        "metadata": {"score": None},
+    }
+
+
+SAID = [
+    said(0, "user", "one"),
+    said(1, "assistant", "Hello there"),
+    said(6, "user", "four"),
+    said(7, "assistant", "Hello there"),
+]
+
+
+def test_conversations_are_listed_by_their_last_use() -> None:
+    listed = get(talkative(), LIST)
+    assert listed["data"][0] == metadata(FIRST, "ann")
+    assert [entry["userId"] for entry in listed["data"]] == ["ann", None, "bob"]
+    assert listed["pagination"] == {"cursor": None, "hasMore": False, "total": 3}
+
+
+def test_a_users_conversations_are_listed_apart() -> None:
+    simulator = talkative()
+    listed = get(simulator, "/agents/5QHA6VB/users/ann/conversations")
+    assert listed == {
+        "data": [metadata(FIRST, "ann")],
+        "pagination": {"cursor": None, "hasMore": False, "total": 1},
+    }
+    assert get(simulator, "/agents/5QHA6VB/users/eve/conversations")["data"] == []
+    assert get(simulator, "/agents/other/conversations")["data"] == []
+
+
+def test_a_list_is_told_in_pages() -> None:
+    simulator = talkative()
+    first = get(simulator, LIST, limit="2")
+    assert (len(first["data"]), first["pagination"]["hasMore"], first["pagination"]["total"]) == (2, True, 3)
+    second = get(simulator, LIST, limit="2", cursor=first["pagination"]["cursor"])
+    assert [entry["userId"] for entry in second["data"]] == ["bob"]
+    assert second["pagination"] == {"cursor": None, "hasMore": False, "total": 3}
+
+
+def test_a_list_holds_the_days_that_are_asked_for() -> None:
+    simulator = talkative()
+    assert get(simulator, LIST, startDate="2026-11-21")["data"] == []
+    assert get(simulator, LIST, endDate="2026-11-19")["data"] == []
+    assert len(get(simulator, LIST, startDate="2026-11-20", endDate="2026-11-20")["data"]) == 3
+
+
+def test_the_newest_messages_come_first_in_pages_that_read_forwards() -> None:
+    simulator = talkative()
+    assert get(simulator, MESSAGES) == {
+        "data": SAID,
+        "pagination": {"cursor": None, "hasMore": False, "total": 4},
+    }
+    newest = get(simulator, MESSAGES, limit="3")
+    assert newest["data"] == SAID[1:]
+    oldest = get(simulator, MESSAGES, limit="3", cursor=newest["pagination"]["cursor"])
+    assert oldest == {"data": SAID[:1], "pagination": {"cursor": None, "hasMore": False, "total": 4}}
+
+
+def test_a_conversation_is_told_with_its_messages() -> None:
+    assert get(talkative(), ONE) == {
+        "data": {**metadata(FIRST, "ann"), "messages": SAID},
+        "pagination": {"cursor": None, "hasMore": False, "total": 4},
+    }
+
+
+def test_an_export_holds_all_messages() -> None:
+    exported = get(talkative(), f"{LIST}/export", conversationId=FIRST, source="api")
+    assert exported["data"] == [{**metadata(FIRST, "ann"), "messages": SAID}]
+    assert [len(entry["messages"]) for entry in get(talkative(), f"{LIST}/export")["data"]] == [4, 2, 2]
+
+
+def test_tool_calls_and_results_are_kept_where_they_were_made() -> None:
+    simulator = ChatbaseSimulator("client-action")
+    post(simulator, {"message": "hi"})
+    result = {"toolCallId": "call_1", "output": {"status": "shipped"}}
+    post(simulator, result, TOOL_RESULT)
+    post(simulator, result, TOOL_RESULT)
+    post(simulator, {"conversationId": FIRST})
+    assert [message["parts"] for message in get(simulator, MESSAGES)["data"]] == [
+        [{"type": "text", "text": "hi"}],
+        [
+            {"type": "text", "text": "Let me look."},
+            {"type": "tool-call", "toolCallId": "call_1", "toolName": "lookupOrder", "input": {"orderId": "42"}},
+            {
+                "type": "tool-result",
+                "toolCallId": "call_1",
+                "toolName": "lookupOrder",
+                "output": {"status": "shipped"},
+            },
+        ],
+        [{"type": "text", "text": 'The tools say {"status":"shipped"}.'}],
+    ]
+
+
+def test_an_answer_whose_stream_broke_off_is_kept_all_the_same() -> None:
+    simulator = ChatbaseSimulator("cut-before-metadata")
+    post(simulator, {"message": "hi", "userId": "ann"})
+    (lost,) = get(simulator, "/agents/5QHA6VB/users/ann/conversations")["data"]
+    assert (lost["id"], lost["createdAt"]) == (FIRST, 4102444800)
+    assert [message["parts"][0]["text"] for message in get(simulator, MESSAGES)["data"]] == ["hi", "Hello there"]
+
+
+def test_a_paused_conversation_takes_messages_and_answers_nothing() -> None:
+    simulator = talkative()
+    paused = document(send(simulator, "PATCH", ONE, {"paused": True}))
+    assert paused == (200, {"data": {"id": FIRST, "status": "paused"}})
+    assert get(simulator, LIST)["data"][0] == metadata(FIRST, "ann", "paused")
+    silent = frames(post(simulator, {"message": "five", "conversationId": FIRST}))
+    assert [frame["type"] for frame in silent] == ["message-start", "message-metadata", "finish"]
+    assert get(simulator, MESSAGES)["data"][-2] == said(8, "user", "five")
+    assert document(send(simulator, "PATCH", ONE, {"paused": False}))[1]["data"]["status"] == "ongoing"
+    assert b"text-delta" in sent(post(simulator, {"message": "six", "conversationId": FIRST}))
+
+
+@pytest.mark.parametrize("feedback", ["positive", "negative", None])
+def test_an_answer_takes_feedback(feedback: str | None) -> None:
+    simulator = talkative()
+    given = document(send(simulator, "PATCH", f"{MESSAGES}/msg_1/feedback", {"feedback": feedback}))
+    assert given == (200, {"data": said(1, "assistant", "Hello there", feedback)})
+    assert get(simulator, MESSAGES)["data"][1]["feedback"] == feedback
+
+
+LIMIT = "Expected a number from 1 to 100"
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "details"),
+    [
+        ({"limit": "0"}, "VALIDATION_INVALID_BODY", {"limit": LIMIT}),
+        ({"limit": "101"}, "VALIDATION_INVALID_BODY", {"limit": LIMIT}),
+        ({"limit": "ten"}, "VALIDATION_INVALID_BODY", {"limit": LIMIT}),
+        ({"cursor": "2"}, "VALIDATION_INVALID_BODY", {"cursor": "Unknown cursor"}),
+        ({"cursor": "LTE="}, "VALIDATION_INVALID_BODY", {"cursor": "Unknown cursor"}),
+        ({"startDate": "today"}, "VALIDATION_INVALID_BODY", {"startDate": "Expected a date"}),
+        ({"startDate": "2026-11-21", "endDate": "2026-11-20"}, "VALIDATION_INVALID_DATE_RANGE", {}),
+    ],
+)
+def test_a_page_that_is_none_is_refused(query: dict[str, str], code: str, details: dict[str, str]) -> None:
+    assert refusal(send(ChatbaseSimulator(), "GET", LIST, **query)) == (400, code, details)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "code", "details"),
+    [
+        (ONE, {}, 400, "VALIDATION_INVALID_BODY", {"paused": "Required"}),
+        (ONE, {"paused": 1}, 400, "VALIDATION_INVALID_BODY", {"paused": "Expected true or false"}),
+        (f"{LIST}/other", {"paused": True}, 404, "RESOURCE_NOT_FOUND", {}),
+        (f"{MESSAGES}/msg_1/feedback", {}, 400, "VALIDATION_INVALID_BODY", {"feedback": "Required"}),
+        (
+            f"{MESSAGES}/msg_1/feedback",
+            {"feedback": []},
+            400,
+            "VALIDATION_INVALID_BODY",
+            {"feedback": "Expected positive, negative or null"},
+        ),
+        (f"{MESSAGES}/msg_9/feedback", {"feedback": None}, 404, "RESOURCE_MESSAGE_NOT_FOUND", {}),
+        (f"{MESSAGES}/msg_0/feedback", {"feedback": None}, 422, "RESOURCE_MESSAGE_NOT_ASSISTANT", {}),
+    ],
+)
+def test_a_change_that_cannot_be_made_is_refused(
+    path: str, body: Any, status: int, code: str, details: dict[str, str]
+) -> None:
+    assert refusal(send(talkative(), "PATCH", path, body)) == (status, code, details)
+
+
+@pytest.mark.parametrize("path", [f"{LIST}/other", f"{LIST}/other/messages"])
+def test_an_unknown_conversation_cannot_be_told(path: str) -> None:
+    assert refusal(send(ChatbaseSimulator(), "GET", path)) == (404, "RESOURCE_NOT_FOUND", {})
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/agents"])
+def test_a_path_without_an_agent_is_not_found(path: str) -> None:
+    assert refusal(send(ChatbaseSimulator(), "GET", path)) == (404, "RESOURCE_NOT_FOUND", {})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [("DELETE", ONE, "GET, PATCH"), ("POST", LIST, "GET"), ("GET", f"{MESSAGES}/msg_1/feedback", "PATCH")],
+)
+def test_a_conversation_cannot_be_deleted_nor_made(method: str, path: str, allowed: str) -> None:
+    script = send(talkative(), method, path)
+    assert (head(script).status, head(script).headers["Allow"]) == (405, allowed)
 
 
 # --- refusals

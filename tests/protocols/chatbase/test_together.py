@@ -1,5 +1,7 @@
 """The translator against the simulator, which shares no code with it: every request is one that the vendor takes."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
@@ -9,12 +11,25 @@ from multidict import CIMultiDict
 from gateway.canonical.blocks import Blocks, Numbering
 from gateway.canonical.errors import GatewayError
 from gateway.canonical.events import Event, MessageCanceled, MessageCompleted, Notice
-from gateway.canonical.message import TextPart, ToolResultPart
+from gateway.canonical.message import TextPart, ToolCallPart, ToolResultPart
 from gateway.canonical.turn import AskPart, Turn
 from gateway.framing.record import MAX_RECORD
-from gateway.protocols.base import Credentials, Head, Script, Send, SimulatedRequest, VendorRequest, VendorResponse
+from gateway.protocols.base import (
+    Calls,
+    Clue,
+    Credentials,
+    Head,
+    Script,
+    Send,
+    SimulatedRequest,
+    VendorMessage,
+    VendorRequest,
+    VendorResponse,
+)
 from gateway.protocols.chatbase import CHATBASE
-from gateway.protocols.chatbase.simulator import PLAYS, REFUSALS, ChatbaseSimulator
+from gateway.protocols.chatbase.conversations import ChatbaseConversations
+from gateway.protocols.chatbase.plays import PLAYS, REFUSALS
+from gateway.protocols.chatbase.simulator import ChatbaseSimulator
 from gateway.protocols.chatbase.translator import ChatbaseTarget, ChatbaseTranslator
 
 
@@ -28,7 +43,8 @@ def headers_of(translator: ChatbaseTranslator) -> dict[str, str]:
 def carry(simulator: ChatbaseSimulator, request: VendorRequest, headers: dict[str, str]) -> Script:
     assert isinstance(request.body, bytes)
     every = CIMultiDict({**headers, **request.headers})
-    return list(simulator.answer(SimulatedRequest(request.method, unquote(request.path), every, {}, request.body)))
+    path = unquote(request.path)
+    return list(simulator.answer(SimulatedRequest(request.method, path, every, request.query, request.body)))
 
 
 def talk(
@@ -110,6 +126,91 @@ def test_a_tool_result_that_nobody_waits_for_is_not_found() -> None:
     assert (caught.value.code, caught.value.vendor_code) == ("upstream_not_found", "RESOURCE_TOOL_CALL_NOT_FOUND")
 
 
+# --- beside messages
+
+
+def run(simulator: ChatbaseSimulator, ask: Callable[[ChatbaseConversations], Calls[Any]]) -> Any:
+    """What an errand of the port comes to; `ask` is given the port."""
+    translator = ChatbaseTranslator(ChatbaseTarget("5QHA6VB"), Blocks(Numbering()))
+    calls = ask(ChatbaseConversations(translator))
+    try:
+        request = next(calls)
+        while True:
+            head, *steps = carry(simulator, request, headers_of(translator))
+            assert isinstance(head, Head)
+            assert head.status == 200
+            body = b"".join(step.data for step in steps if isinstance(step, Send))
+            request = calls.send(VendorResponse(head.status, CIMultiDict(head.headers), body))
+    except StopIteration as stop:
+        return stop.value
+
+
+def test_an_answer_is_given_anew() -> None:
+    simulator = ChatbaseSimulator("documented")
+    _, ids = talk(simulator, [TextPart("hi")], {})
+    told, after = talk(simulator, [TextPart("hi")], ids, regenerates=ids["message"])
+    assert told[-1] == MessageCompleted("stop", "stop")
+    assert (after["conversation"], after["message"], after["user_message"]) == (ids["conversation"], "msg_2", "msg_0")
+    assert [message.id for message in run(simulator, lambda port: port.messages(after))] == ["msg_0", "msg_2"]
+
+
+def test_an_answer_that_the_vendor_does_not_know_cannot_be_given_anew() -> None:
+    simulator = ChatbaseSimulator("documented")
+    _, ids = talk(simulator, [TextPart("hi")], {})
+    with pytest.raises(GatewayError) as caught:
+        talk(simulator, [TextPart("hi")], ids, regenerates="msg_9")
+    assert (caught.value.code, caught.value.vendor_code) == ("upstream_not_found", "CHAT_RETRY_MESSAGE_NOT_FOUND")
+
+
+def test_the_messages_of_a_conversation_are_listed() -> None:
+    simulator = ChatbaseSimulator("client-action")
+    _, ids = talk(simulator, [TextPart("Where is order 42?")], {})
+    talk(simulator, [ToolResultPart("call_1", {"status": "shipped"})], ids)
+    assert run(simulator, lambda port: port.messages(ids)) == [
+        VendorMessage("user", "Where is order 42?", "msg_0", [TextPart("Where is order 42?")]),
+        VendorMessage(
+            "assistant",
+            "Let me look.",
+            "msg_1",
+            [
+                TextPart("Let me look."),
+                ToolCallPart("call_1", "lookupOrder", {"orderId": "42"}),
+                ToolResultPart("call_1", {"status": "shipped"}, name="lookupOrder"),
+            ],
+        ),
+        VendorMessage(
+            "assistant",
+            'The tools say {"status":"shipped"}.',
+            "msg_2",
+            [TextPart('The tools say {"status":"shipped"}.')],
+        ),
+    ]
+
+
+def test_a_long_conversation_is_listed_from_its_beginning() -> None:
+    simulator = ChatbaseSimulator("documented")
+    _, ids = talk(simulator, [TextPart("0")], {})
+    for number in range(1, 60):
+        talk(simulator, [TextPart(str(number))], ids)
+    messages = run(simulator, lambda port: port.messages(ids))
+    assert [message.text for message in messages if message.role == "user"] == [str(number) for number in range(60)]
+
+
+@pytest.mark.parametrize("user_id", ["ann@example.com", None])
+def test_a_conversation_whose_id_never_came_is_found(user_id: str | None) -> None:
+    simulator = ChatbaseSimulator("cut-before-metadata")
+    for said, user in (("hi", user_id), ("hi", "bob"), ("hello", user_id)):
+        with pytest.raises(GatewayError):
+            talk(simulator, [TextPart(said)], {}, user_id=user)
+    clue = Clue("hi", datetime(2026, 11, 20, tzinfo=UTC), user_id)
+    found = run(simulator, lambda port: port.find(clue))
+    assert found == {"conversation": "40f838c7-5ee0-5b89-956d-9d22cfd1107f"}
+    with pytest.raises(GatewayError):
+        talk(simulator, [TextPart("hi")], {}, user_id=user_id)
+    assert run(simulator, lambda port: port.find(clue)) == {}
+
+
 def test_the_descriptor_makes_both() -> None:
+    assert CHATBASE.conversations is ChatbaseConversations
     assert CHATBASE.translator is ChatbaseTranslator
     assert CHATBASE.simulator is ChatbaseSimulator

@@ -42,15 +42,7 @@ from gateway.canonical.events import (
     VendorEvent,
 )
 from gateway.canonical.laws import check_stream
-from gateway.canonical.message import (
-    DataPart,
-    FilePart,
-    ImagePart,
-    InputResponsePart,
-    TextPart,
-    ToolCallPart,
-    ToolResultPart,
-)
+from gateway.canonical.message import FilePart, ImagePart, InputResponsePart, TextPart, ToolResultPart
 from gateway.canonical.turn import AskPart, HistoryMessage, NamedTool, Parameters, Tool, Turn
 from gateway.framing.lines import JsonDecoder
 from gateway.framing.record import Record
@@ -314,9 +306,8 @@ def test_an_agent_that_cannot_stand_in_a_path_is_refused(agent: str) -> None:
         msgspec.convert({"agent": agent}, ChatbaseTarget)
 
 
-def test_parameters_metadata_and_an_automatic_choice_of_tools_are_left_out() -> None:
-    turn = ask(TextPart("hi"), parameters=Parameters(temperature=1), metadata={"a": 1}, tool_choice="auto")
-    (request,) = make().requests(turn)
+def test_an_automatic_choice_of_tools_is_left_out() -> None:
+    (request,) = make().requests(ask(TextPart("hi"), tool_choice="auto"))
     assert request.body == b'{"message":"hi","stream":true}'
 
 
@@ -343,26 +334,51 @@ def test_a_message_without_text_is_refused(parts: list[AskPart]) -> None:
 def test_what_was_said_elsewhere_goes_in_front_as_one_block() -> None:
     turn = ask(
         TextPart("And now?"),
-        history=[HistoryMessage("system", [TextPart("Be kind")]), HistoryMessage("user", [TextPart("Hi")])],
-        missed=[
-            HistoryMessage(
-                "user", [FilePart(name="a.pdf"), ImagePart(url="https://x.test"), InputResponsePart("r", approved=True)]
-            ),
-            HistoryMessage("assistant", [TextPart("I look."), ToolCallPart("call_1", "look", {"id": 1})]),
-            HistoryMessage("tool", [ToolResultPart("call_1", {"ok": True})]),
-            HistoryMessage("assistant", [DataPart("chart", 1)]),
-        ],
+        history=[HistoryMessage("user", [TextPart("Hi")])],
+        missed=[HistoryMessage("assistant", [TextPart("I look.")])],
     )
     (request,) = make().requests(turn)
     assert json.loads(bytes_of(request))["message"] == (
-        "[Earlier in this conversation]\n"
-        "system: Be kind\n"
-        "user: Hi\n"
-        "user: (file a.pdf) (file without a name) Approved.\n"
-        'assistant: I look. (called look with {"id":1})\n'
-        'tool: (got {"ok":true})\n'
-        "[Now]\n"
-        "And now?"
+        "[Earlier in this conversation]\nuser: Hi\nassistant: I look.\n[Now]\nAnd now?"
+    )
+
+
+def test_an_answer_is_given_anew_by_a_retry() -> None:
+    turn = ask(TextPart("hi"), vendor_ids={"conversation": "conv/1"}, regenerates="msg_1")
+    translator = make()
+    assert list(translator.requests(turn)) == [
+        VendorRequest(
+            "POST",
+            "/agents/5QHA6VB/conversations/conv%2F1/retry",
+            headers=STREAM_HEADERS,
+            body=b'{"messageId":"msg_1","stream":true}',
+            framing=LenientSseDecoder,
+            effect="once",
+        )
+    ]
+    assert translator.vendor_ids == {"conversation": "conv/1"}
+
+
+def test_a_retry_may_be_asked_for_as_a_document() -> None:
+    turn = ask(vendor_ids={"conversation": "c"}, regenerates="msg_1", stream=False)
+    (request,) = make(upstream_stream=False).requests(turn)
+    assert request == VendorRequest(
+        "POST",
+        "/agents/5QHA6VB/conversations/c/retry",
+        headers=JSON_HEADERS,
+        body=b'{"messageId":"msg_1","stream":false}',
+        framing=JsonDecoder,
+        effect="once",
+    )
+
+
+@pytest.mark.parametrize("ids", [{}, {"conversation": ""}])
+def test_an_answer_without_a_conversation_cannot_be_given_anew(ids: dict[str, str]) -> None:
+    turn = ask(TextPart("hi"), vendor_ids=ids, regenerates="msg_1")
+    assert refused(turn) == (
+        "bad_request",
+        "there is no such answer to give anew",
+        {"path": "$.regenerate"},
     )
 
 
@@ -373,17 +389,10 @@ def test_a_partial_answer_is_given_to_go_on_with() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("part", "text"),
-    [
-        (InputResponsePart("r", approved=True), "Approved."),
-        (InputResponsePart("r", approved=False, text="too dear"), "Declined. too dear"),
-        (InputResponsePart("r", values={"size": 3}), '{"size":3}'),
-    ],
-)
-def test_an_answer_to_an_input_request_is_given_as_text(part: InputResponsePart, text: str) -> None:
-    (request,) = make().requests(ask(part, TextPart("thanks"), vendor_ids={"conversation": "c"}))
-    assert json.loads(bytes_of(request))["message"] == f"{text}\n\nthanks"
+def test_an_answer_to_an_input_request_is_given_as_text() -> None:
+    answer = InputResponsePart("r", approved=False, text="too dear")
+    (request,) = make().requests(ask(answer, TextPart("thanks"), vendor_ids={"conversation": "c"}))
+    assert json.loads(bytes_of(request))["message"] == "Declined. too dear\n\nthanks"
 
 
 # --- tool results
@@ -486,7 +495,7 @@ def test_a_tool_result_without_a_conversation_is_refused(ids: dict[str, str]) ->
 @pytest.mark.parametrize("conversation", [".", ".."])
 def test_a_conversation_that_leads_elsewhere_in_a_path_is_refused(conversation: str) -> None:
     code, message, _ = refused(ask(ToolResultPart("call_1", 1), vendor_ids={"conversation": conversation}))
-    assert (code, message) == ("bad_request", "the conversation's id at the vendor cannot stand in a path")
+    assert (code, message) == ("bad_request", "an id or name cannot stand in a path")
 
 
 def test_a_tool_result_over_20_kb_is_refused_before_anything_is_sent() -> None:
@@ -695,7 +704,7 @@ def test_the_conversation_that_was_asked_may_be_named() -> None:
     assert read(translator, '{"type":"finish","metadata":{"conversationId":"conv-1"}}') == [MessageCompleted("stop")]
 
 
-@pytest.mark.parametrize("conversation", [".", ".."])
+@pytest.mark.parametrize("conversation", [".", "..", "x" * 1025])
 def test_a_new_conversation_whose_id_leads_elsewhere_in_a_path_is_a_protocol_error(conversation: str) -> None:
     translator = make()
     error = failure(translator, f'{{"type":"message-metadata","conversationId":"{conversation}"}}')
@@ -1202,39 +1211,50 @@ def test_a_vendor_code_that_is_a_text_is_not_shown(code: str) -> None:
     assert refuse(500, msgspec.json.encode({"error": {"code": code}})).vendor_code is None
 
 
-DATE = "Wed, 10 Jun 2026 09:31:00 GMT"  # 1781083860 s
-
-
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
-        ({"Retry-After": "3", "X-RateLimit-Reset": "1781083999000", "Date": DATE}, 3.0),
-        ({"X-RateLimit-Reset": "1781083862000", "Date": DATE}, 2.0),
-        ({"X-RateLimit-Reset": "1781083862", "Date": DATE}, 2.0),
-        ({"X-RateLimit-Reset": "1781083800", "Date": DATE}, 0.0),
-        ({"X-RateLimit-Reset": "999999999999999", "Date": DATE}, 86400.0),
-        ({"X-RateLimit-Reset": "7"}, 7.0),
-        ({"X-RateLimit-Reset": "1781083862000"}, None),
-        ({"X-RateLimit-Reset": "1781083862000", "Date": "yesterday"}, None),
-        ({"X-RateLimit-Reset": "soon"}, None),
-        ({"X-RateLimit-Reset": "9" * 400}, None),
-        ({"X-RateLimit-Reset": "٣"}, None),
+        ({"Retry-After": "3", "X-RateLimit-Reset": "7"}, 3.0),
+        ({"X-RateLimit-Reset": "1781083862000", "Date": "Wed, 10 Jun 2026 09:31:00 GMT"}, 2.0),
         ({}, None),
     ],
 )
-def test_the_wait_after_a_429_is_told_in_any_unit(headers: dict[str, str], seconds: float | None) -> None:
+def test_a_rate_limit_says_when_to_come_back(headers: dict[str, str], seconds: float | None) -> None:
     assert make().refuse(429, CIMultiDict(headers), b"").retry_after == seconds
-
-
-def test_the_rate_limit_of_another_refusal_is_no_wait() -> None:
-    assert refuse(503, X_RateLimit_Reset="7").retry_after is None
 
 
 # --- the descriptor
 
 
 def test_the_descriptor_names_every_capability() -> None:
-    assert set(CHATBASE.capabilities) == set(CAPABILITIES)
+    assert tuple(CHATBASE.capabilities) == CAPABILITIES
+
+
+NEVER_TOLD = {"reasoning", "sources", "files_out"}
+"""The manual names none, so there is nothing to refuse."""
+NO_DOOR = {"data_frames", "model_choice", "cancel", "resume"}
+REFUSED = {
+    "files_in": ask(FilePart(file_id="file_1")),
+    "instructions": ask(TextPart("a"), instructions="Be kind"),
+    "client_tools": ask(TextPart("a"), tools=[Tool("t")]),
+}
+
+
+def test_what_the_descriptor_says_no_to_is_refused_or_has_no_door() -> None:
+    said_no = {name for name, support in CHATBASE.capabilities.items() if support == "no"}
+    assert said_no == NEVER_TOLD | NO_DOOR | REFUSED.keys() | {"delete_conversation"}  # see test_conversations.py
+    assert {name: refused(turn)[0] for name, turn in REFUSED.items()} == dict.fromkeys(REFUSED, "unsupported")
+    assert (CHATBASE.files, CHATBASE.data_frames, CHATBASE.options.__struct_fields__) == (None, None, ())
+    assert (make().cancel(), make().resume()) == (None, None)
+
+
+def test_what_the_descriptor_ignores_changes_nothing() -> None:
+    assert {name for name, support in CHATBASE.capabilities.items() if support == "ignored"} == {
+        "parameters",
+        "metadata",
+    }
+    turn = ask(TextPart("hi"), parameters=Parameters(temperature=1), metadata={"a": 1})
+    assert list(make().requests(turn)) == list(make().requests(ask(TextPart("hi"))))
 
 
 def test_a_conversation_is_bound_to_its_agent() -> None:

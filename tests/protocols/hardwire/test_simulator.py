@@ -30,10 +30,10 @@ JSON = {
 
 
 def request(
-    method: str, path: str, body: object = None, cookie: str = "better-auth.session_token=t"
+    method: str, path: str, body: object = None, cookie: str = "better-auth.session_token=t", **query: str
 ) -> SimulatedRequest:
     data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-    return SimulatedRequest(method, path, CIMultiDict({"Cookie": cookie}), {}, data)
+    return SimulatedRequest(method, path, CIMultiDict({"Cookie": cookie}), query, data)
 
 
 def message(text: str = "Explain quantum computing", **more: Any) -> dict[str, Any]:
@@ -456,7 +456,14 @@ def test_an_unknown_run_of_a_known_chat_is_not_found() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("PUT", f"/chats/{CHAT}/messages"), ("GET", "/nowhere"), ("GET", "/auth/session")]
+    ("method", "path"),
+    [
+        ("PUT", f"/chats/{CHAT}/messages"),
+        ("GET", "/nowhere"),
+        ("GET", "/auth/session"),
+        ("POST", "/models"),
+        ("DELETE", "/users/user-123/chats"),
+    ],
 )
 def test_a_path_or_method_that_does_not_exist_is_a_page_of_html(method: str, path: str) -> None:
     head, send = HardwireSimulator().answer(request(method, path))
@@ -470,6 +477,86 @@ def test_a_deleted_chat_is_gone() -> None:
     stream(simulator)
     assert document(simulator.answer(request("DELETE", f"/chats/{CHAT}"))) == {"success": True}
     assert status_of(simulator.answer(request("GET", f"/chats/{CHAT}/messages"))) == 404
+
+
+def test_a_simulator_of_the_manual_deletes_without_a_word() -> None:
+    simulator = HardwireSimulator("documented")
+    stream(simulator)
+    assert simulator.answer(request("DELETE", f"/chats/{CHAT}")) == [
+        Head(204, {"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "99", "X-RateLimit-Reset": "60"})
+    ]
+    assert status_of(simulator.answer(request("DELETE", f"/chats/{CHAT}"))) == 404
+
+
+# --- chats and models
+
+OTHER = "650e8400-e29b-41d4-a716-446655440000"
+CHATS = "/users/user-123/chats"
+
+
+def test_the_users_chats_are_listed_by_their_last_use() -> None:
+    simulator = HardwireSimulator()
+    for chat in (CHAT, OTHER, CHAT):
+        stream(simulator, "Hi", chat)
+    snippet = "You asked: Hi. This is Hardwire's simulator, and it answers in small pieces, as "
+    assert document(simulator.answer(request("GET", CHATS))) == {
+        "chats": [
+            {"id": CHAT, "title": None, "snippet": snippet, "updatedAt": NOW},
+            {"id": OTHER, "title": None, "snippet": snippet, "updatedAt": NOW},
+        ]
+    }
+    second = document(simulator.answer(request("GET", CHATS, limit="1", offset="1")))["chats"]
+    assert [entry["id"] for entry in second] == [OTHER]
+
+
+def test_the_chats_are_listed_in_the_manuals_envelope() -> None:
+    simulator = HardwireSimulator("documented")
+    stream(simulator)
+    stream(simulator, chat=OTHER)
+    assert document(simulator.answer(request("GET", CHATS, limit="1"))) == {
+        "data": {"chats": [{"id": OTHER, "userId": "user-123", "createdAt": NOW, "updatedAt": NOW}], "total": 2}
+    }
+
+
+def test_a_chat_whose_first_message_was_refused_is_listed_without_a_word() -> None:
+    simulator = HardwireSimulator()
+    stream(simulator, "[play:internal] Hi")
+    listed = document(simulator.answer(request("GET", CHATS)))
+    assert listed == {"chats": [{"id": CHAT, "title": None, "snippet": "", "updatedAt": NOW}]}
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status", "code"),
+    [
+        ("/users/user-9/chats", {}, 403, "USER_ID_MISMATCH"),
+        (CHATS, {"limit": "101"}, 400, "REQUEST_VALIDATION"),
+        (CHATS, {"limit": "0"}, 400, "REQUEST_VALIDATION"),
+        (CHATS, {"offset": "-1"}, 400, "REQUEST_VALIDATION"),
+    ],
+)
+def test_a_list_of_chats_that_cannot_be_told_is_refused(
+    path: str, query: dict[str, str], status: int, code: str
+) -> None:
+    script = HardwireSimulator().answer(request("GET", path, **query))
+    assert (status_of(script), document(script)["code"]) == (status, code)
+
+
+MODELS = [
+    {"id": "gpt-4", "name": "GPT-4", "provider": "openai"},
+    {"id": "claude-sonnet-4", "name": "Claude Sonnet 4", "provider": "anthropic"},
+    {"id": "gemini-2.0-flash", "name": "Gemini 2.0 Flash", "provider": "google"},
+]
+
+
+def test_the_models_are_listed_in_both_envelopes() -> None:
+    assert document(HardwireSimulator().answer(request("GET", "/models"))) == {"models": MODELS}
+    told = document(HardwireSimulator("documented").answer(request("GET", "/models")))
+    assert told == {"data": {"models": MODELS}}
+
+
+@pytest.mark.parametrize("path", ["/models", CHATS])
+def test_without_a_session_nothing_is_listed(path: str) -> None:
+    assert status_of(HardwireSimulator().answer(request("GET", path, cookie=""))) == 401
 
 
 def test_the_server_is_alive_without_a_session() -> None:

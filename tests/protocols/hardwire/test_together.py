@@ -1,6 +1,6 @@
 """Hardwire's translator against its simulator: both were written from the dossier, apart from each other."""
 
-from collections.abc import Generator
+from collections.abc import Callable
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -13,9 +13,11 @@ from gateway.canonical.events import Notice, TextCompleted
 from gateway.canonical.message import TextPart
 from gateway.canonical.turn import Turn
 from gateway.framing.record import MAX_RECORD, Record
-from gateway.protocols.base import Credentials, Head, Send, SimulatedRequest, VendorRequest, VendorResponse
+from gateway.protocols.base import Calls, Credentials, Head, Send, SimulatedRequest, VendorRequest, VendorResponse
+from gateway.protocols.hardwire import HARDWIRE
+from gateway.protocols.hardwire.conversations import HardwireConversations
 from gateway.protocols.hardwire.plays import PLAYS
-from gateway.protocols.hardwire.simulator import HardwireSimulator
+from gateway.protocols.hardwire.simulator import OTHERS_CHAT, HardwireSimulator
 from gateway.protocols.hardwire.translator import HardwireTarget, HardwireTranslator
 
 CHAT = "550e8400-e29b-41d4-a716-446655440000"
@@ -84,12 +86,16 @@ class Meeting:
         self._headers = authorization.headers
         return authorization.session
 
+    def run(self, ask: Callable[[HardwireConversations], Calls[T]]) -> T:
+        """What an errand of the port comes to."""
+        return self._exchange(ask(HardwireConversations(self._translator)))
+
     def send(self, text: str) -> None:
         turn = Turn([TextPart(text)], lambda: CHAT, stream=self._translator._target.upstream_stream)
         self._exchange(self._translator.requests(turn))
         self._hear(list(self._translator.finish()))
 
-    def _exchange(self, calls: Generator[VendorRequest, VendorResponse, T]) -> T:
+    def _exchange(self, calls: Calls[T]) -> T:
         try:
             request = next(calls)
             while True:
@@ -171,3 +177,38 @@ def test_the_answer_of_a_run_without_a_message_is_found_in_the_chat() -> None:
     assert [event.text for event in meeting.events if isinstance(event, TextCompleted)] == [
         "You asked: Explain it. This is Hardwire's simulator, and it answers in small pieces, as the real one does."
     ]
+
+
+@pytest.mark.parametrize("play", ["sources", "documented"])
+def test_the_messages_of_a_chat_are_listed_and_deleted_with_it(play: str) -> None:
+    meeting = Meeting(HardwireSimulator(play), STREAMED)
+    meeting.sign_in()
+    ids = {"conversation": CHAT}
+    meeting.send("Explain it")
+    messages = meeting.run(lambda port: port.messages(ids))
+    assert [(message.role, message.text) for message in messages] == [
+        ("user", "Explain it"),
+        ("assistant", "".join(event.text for event in meeting.events if isinstance(event, TextCompleted))),
+    ]
+    meeting.run(lambda port: port.delete(ids))
+    with pytest.raises(GatewayError) as caught:
+        meeting.run(lambda port: port.messages(ids))
+    assert caught.value.code == "upstream_not_found"
+    meeting.run(lambda port: port.delete(ids))
+
+
+@pytest.mark.parametrize("ask", [HardwireConversations.messages, HardwireConversations.delete])
+def test_anothers_chat_is_neither_listed_nor_deleted(
+    ask: Callable[[HardwireConversations, dict[str, str]], Calls[Any]],
+) -> None:
+    meeting = Meeting(HardwireSimulator(), STREAMED)
+    meeting.sign_in()
+    with pytest.raises(GatewayError) as caught:
+        meeting.run(lambda port: ask(port, {"conversation": OTHERS_CHAT}))
+    assert (caught.value.code, caught.value.vendor_code) == ("upstream_auth", "CHAT_ACCESS_FORBIDDEN")
+
+
+def test_the_descriptor_makes_them_all() -> None:
+    assert HARDWIRE.translator is HardwireTranslator
+    assert HARDWIRE.simulator is HardwireSimulator
+    assert HARDWIRE.conversations is HardwireConversations

@@ -28,16 +28,8 @@ from gateway.canonical.events import (
     TextStarted,
 )
 from gateway.canonical.laws import check_stream
-from gateway.canonical.message import (
-    FilePart,
-    ImagePart,
-    InputResponsePart,
-    Part,
-    TextPart,
-    ToolCallPart,
-    ToolResultPart,
-)
-from gateway.canonical.turn import AskPart, HistoryMessage, NamedTool, Parameters, Tool, Turn
+from gateway.canonical.message import FilePart, ImagePart, InputResponsePart, TextPart, ToolResultPart
+from gateway.canonical.turn import HistoryMessage, NamedTool, Parameters, Tool, Turn
 from gateway.framing.lines import JsonDecoder
 from gateway.framing.record import MAX_RECORD, Record
 from gateway.framing.sse import SseDecoder
@@ -272,12 +264,6 @@ def test_the_options_workflow_goes_before_the_targets() -> None:
     assert json.loads(request.body)["workflowId"] == WORKFLOW
 
 
-def test_parameters_metadata_and_the_users_id_are_dropped() -> None:
-    plain = next(new_translator().requests(ask()))
-    turn = ask(parameters=Parameters(temperature=1), metadata={"a": 1}, user_id="u")
-    assert next(new_translator().requests(turn)) == plain
-
-
 UNSUPPORTED: list[tuple[Turn, str, str]] = [
     (Turn([TextPart("a"), ImagePart(file_id="f")], lambda: CHAT), "$.content[1]", "images"),
     (Turn([FilePart(file_id="f")], lambda: CHAT), "$.content[0]", "files"),
@@ -285,8 +271,10 @@ UNSUPPORTED: list[tuple[Turn, str, str]] = [
     (ask(" \n"), "$.content", "a blank text"),
     (ask(instructions="Be brief."), "$.instructions", "instructions"),
     (ask(tools=[Tool("search")]), "$.tools", "the client's tools"),
+    (ask(" ", missed=[HistoryMessage("user", [TextPart("Hi")])]), "$.content", "a blank text"),
     (ask(tool_choice="required"), "$.tool_choice", "a choice of tools"),
     (ask(tool_choice=NamedTool("search")), "$.tool_choice", "a choice of tools"),
+    (ask(regenerates="m2", vendor_ids={"conversation": CHAT}), "$.regenerate", "a question anew"),
 ]
 
 
@@ -296,7 +284,7 @@ def test_what_hardwire_cannot_take_is_refused_before_anything_is_sent(turn: Turn
     with pytest.raises(GatewayError) as caught:
         next(translator.requests(turn))
     error = caught.value
-    assert (error.code, error.message) == ("unsupported", f"hardwire does not take {what}")
+    assert (error.code, error.message) == ("unsupported", f"hardwire cannot take {what}")
     assert error.details == {"path": path}
     assert translator.vendor_ids == {}
 
@@ -309,31 +297,20 @@ def sent_text(turn: Turn) -> str:
 
 
 def test_what_was_said_elsewhere_goes_before_the_text_in_one_block() -> None:
-    said: list[Part] = [TextPart("Here is "), FilePart(name="a.txt"), ToolCallPart("call_0", "search", {})]
     turn = ask(
         "And now?",
-        history=[HistoryMessage("user", [TextPart("Hi")]), HistoryMessage("system", [TextPart("A note")])],
-        missed=[HistoryMessage("assistant", said), HistoryMessage("user", [ImagePart(url="https://x.test/?key=1")])],
+        history=[HistoryMessage("user", [TextPart("Hi")])],
+        missed=[HistoryMessage("assistant", [TextPart("I look.")])],
     )
-    assert sent_text(turn) == (
-        "[Earlier in this conversation]\nuser: Hi\nassistant: Here is [a.txt]\nuser: [a file]\n[Now]\nAnd now?"
-    )
+    assert sent_text(turn) == ("[Earlier in this conversation]\nuser: Hi\nassistant: I look.\n[Now]\nAnd now?")
 
 
 def test_an_answer_to_what_another_vendor_asked_is_told_as_text() -> None:
-    parts: list[AskPart] = [
-        InputResponsePart("r", approved=False, text="Too dear."),
-        InputResponsePart("r", values={"limit": 5}),
-    ]
-    assert sent_text(Turn(parts, lambda: CHAT)) == 'No. Too dear.\n\n{"limit":5}'
-
-
-def test_a_history_that_says_nothing_adds_nothing() -> None:
-    assert sent_text(ask("Hi", missed=[HistoryMessage("assistant", [])])) == "Hi"
+    assert sent_text(Turn([InputResponsePart("r", approved=True)], lambda: CHAT)) == "Approved."
 
 
 def test_a_partial_answer_follows_the_text() -> None:
-    assert sent_text(ask("Hi", partial="Hel")) == "Hi\n[Your answer so far: go on from its end, repeat nothing]\nHel"
+    assert sent_text(ask("Hi", partial="Hel")) == "Hi\n[Your answer so far; go on where it stops]\nHel"
 
 
 # --- signing in
@@ -869,16 +846,11 @@ def test_a_refusal_of_any_other_shape_is_read_by_its_status(body: bytes) -> None
     [
         ({"Retry-After": "12", "X-RateLimit-Reset": "7"}, 12.0),
         ({"X-RateLimit-Reset": "7"}, 7.0),
-        ({"X-RateLimit-Reset": "soon"}, None),
         ({}, None),
     ],
 )
 def test_a_rate_limit_says_when_to_come_back(headers: dict[str, str], seconds: float | None) -> None:
     assert new_translator().refuse(429, CIMultiDict(headers), b"").retry_after == seconds
-
-
-def test_the_seconds_until_the_reset_are_no_hint_where_no_limit_was_hit() -> None:
-    assert new_translator().refuse(500, CIMultiDict({"X-RateLimit-Reset": "7"}), b"").retry_after is None
 
 
 # --- hostile frames
@@ -973,8 +945,43 @@ def test_no_refusal_does_worse_than_fail(body: bytes) -> None:
 
 
 def test_the_descriptor_speaks_of_every_capability() -> None:
-    assert set(HARDWIRE.capabilities) == set(CAPABILITIES)
+    assert tuple(HARDWIRE.capabilities) == CAPABILITIES
     assert HARDWIRE.scope(STREAMED) == ""
+
+
+NEVER_TOLD = {"reasoning", "files_out", "input_requests", "usage"}
+"""No event of the vendor's means any, so there is nothing to refuse."""
+NO_DOOR = {"data_frames", "cancel"}
+REFUSED = {
+    "files_in": Turn([FilePart(file_id="f")], lambda: CHAT),
+    "tool_results_in": Turn([ToolResultPart("call_0", "x")], lambda: CHAT),
+    "instructions": ask(instructions="Be brief."),
+    "client_tools": ask(tools=[Tool("search")]),
+    "regenerate": ask(regenerates="m2"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_the_descriptor_says_no_to_is_refused(name: str) -> None:
+    with pytest.raises(GatewayError) as caught:
+        next(new_translator().requests(REFUSED[name]))
+    assert caught.value.code == "unsupported"
+
+
+def test_what_the_descriptor_says_no_to_and_is_not_refused_has_no_door() -> None:
+    said_no = {name for name, support in HARDWIRE.capabilities.items() if support == "no"}
+    assert said_no == NEVER_TOLD | NO_DOOR | REFUSED.keys()
+    assert (HARDWIRE.files, HARDWIRE.data_frames, new_translator().cancel()) == (None, None, None)
+
+
+def test_what_the_descriptor_ignores_changes_nothing() -> None:
+    assert {name for name, support in HARDWIRE.capabilities.items() if support == "ignored"} == {
+        "parameters",
+        "metadata",
+        "user_id",
+    }
+    turn = ask(parameters=Parameters(temperature=1), metadata={"a": 1}, user_id="u")
+    assert next(new_translator().requests(turn)) == next(new_translator().requests(ask()))
 
 
 @pytest.mark.parametrize(
