@@ -5,13 +5,19 @@ from importlib.metadata import entry_points
 
 from gateway.protocols.base import Descriptor
 from gateway.protocols.chatbase import CHATBASE
+from gateway.protocols.dimedove import DIMEDOVE
+from gateway.protocols.dynamiq import DYNAMIQ
 from gateway.protocols.hardwire import HARDWIRE
 from gateway.protocols.native import NATIVE
+from gateway.protocols.sema4 import SEMA4
 
 BUILT_IN: dict[str, Descriptor] = {
     "native": NATIVE,
     "chatbase": CHATBASE,
+    "dimedove": DIMEDOVE,
+    "dynamiq": DYNAMIQ,
     "hardwire": HARDWIRE,
+    "sema4": SEMA4,
 }
 
 
