@@ -2,7 +2,7 @@
 
 The driver tells the core what happened and when; the core answers with bytes for the client and says what to do next.
 
-    do       "authorize": sign in, then `authorized` or `unauthorized`
+    do       "authorize": sign in, not before `not_before`, then `authorized` or `unauthorized`
              "call": send `request`, then `sent`, `answered`, `received` ..., `ended`
              "done": `outcome` is known; the bytes just returned are the last
     epoch    rises whenever the request or response in hand is to be dropped
@@ -67,22 +67,32 @@ class Ask(Protocol):
     def turn(self, target: Target) -> Turn: ...
     def translator(self, target: Target, blocks: Blocks) -> Translator: ...
 
+    def rebind(self, target: Target) -> bool:
+        """Whether to ask the target again, for a conversation of its own: the vendor has lost the one it had."""
+        ...
+
     def is_secret(self, target: Target, text: str) -> bool:
         """Whether a text that a vendor sent, to be shown to a client, holds a credential of ours."""
         ...
 
 
 class Attempt(Struct):
-    """One try at one target, and what the metrics and the log want to know of it."""
+    """One try at one target, and what the metrics, the log and the store want to know of it.
+
+    `is_uncertain`: the vendor may have stored the turn, though the attempt was not completed. `longest_gap` is seconds
+    between two events.
+    """
 
     target: Target
     started: float
     outcome: Cause | Literal["completed"] | None = None
     answered_after: float | None = None
+    longest_gap: float = 0.0
     notices: Counter[NoticeKind] = msgspec.field(default_factory=Counter)
     unknown_events: int = 0
     vendor_ids: dict[str, str] = {}
     model: str | None = None
+    is_uncertain: bool = False
 
 
 class _Try:
@@ -93,6 +103,7 @@ class _Try:
         self.calls: Generator[VendorRequest, VendorResponse, None] | None = None
         self.phase: Phase = "not_sent"
         self.is_connecting = False
+        self.may_have_stored = False
         self.called_at = now
         self.has_event = False
         self.last_event = now
@@ -128,6 +139,7 @@ class Core:
         self, ask: Ask, plan: Plan, encoder: Encoder | None, now: float, *, limits: Limits, pace: Pace
     ) -> None:
         self.do: Do = "authorize"
+        self.not_before = now
         self.epoch = 0
         self.renew = False
         self.request: VendorRequest | None = None
@@ -178,6 +190,8 @@ class Core:
         """Bytes of the request may have left: from here on the vendor has possibly accepted it."""
         self._try.phase = "possibly_accepted"
         self._try.is_connecting = False
+        if self.request is not None and self.request.effect == "once":
+            self._try.may_have_stored = True
         return self.answer.flush(now)
 
     def answered(self, status: int, headers: Headers, now: float) -> bytes:
@@ -251,10 +265,11 @@ class Core:
     # Attempts.
 
     def _open_next(self, failure: Failure | None, now: float) -> None:
-        while (choice := self._plan.next(failure, now)) is not None:
-            target, _ = choice
+        while (choice := self._next_target(failure, now)) is not None:
+            target, wait = choice
             self._drop_response()
-            self._attempt = Attempt(target, now)
+            self.not_before = now + wait
+            self._attempt = Attempt(target, self.not_before)
             self.attempts.append(self._attempt)
             self.answer.begin(target.vendor, len(self.attempts))
             self.request = None
@@ -262,7 +277,7 @@ class Core:
             self.do = "authorize"
             self.epoch += 1
             try:
-                self._try = _Try(self._ask.translator(target, Blocks(self._numbering)), now)
+                self._try = _Try(self._ask.translator(target, Blocks(self._numbering)), self.not_before)
             except Exception as error:  # noqa: BLE001  (a protocol may be anybody's)
                 explained = self._explain(error)
                 self._attempt.outcome = explained.cause
@@ -272,6 +287,12 @@ class Core:
         if failure is None:
             raise ValueError("a plan without a target")
         self._fail(failure.error, now)
+
+    def _next_target(self, failure: Failure | None, now: float) -> tuple[Target, float] | None:
+        """Whom the plan names; but a vendor that lost the conversation is asked for a new one first."""
+        if failure is not None and failure.error.code == "upstream_not_found" and self._ask.rebind(failure.target):
+            return failure.target, 0.0
+        return self._plan.next(failure, now)
 
     def _advance(self, response: VendorResponse | None, now: float) -> None:
         """Asks the translator for its next request; where there is none, the attempt is to be finished."""
@@ -392,6 +413,8 @@ class Core:
             self._fail_attempt(bug, now)
             return
         error.vendor_status = response.status
+        if 400 <= response.status < 500 or not error.may_be_accepted:
+            attempt.may_have_stored = False
         self._fail_attempt(error, now)
 
     def _end_response(self, response: _Response, now: float) -> None:
@@ -420,6 +443,7 @@ class Core:
         attempt, answer, epoch = self._try, self.answer, self.epoch
         translator = attempt.translator
         feed = translator.feed
+        before = attempt.last_event if attempt.has_event else now
         try:
             for index, record in enumerate(records):
                 for event in feed(record):
@@ -432,6 +456,7 @@ class Core:
                             self._count_after_terminal(records[index + 1 :])
                             return
             answer.check_size()
+            self._attempt.longest_gap = max(self._attempt.longest_gap, attempt.last_event - before)
             if translator.ending:
                 self._note_ending(now)
         except Exception as error:  # noqa: BLE001  (a translator may be anybody's)
@@ -487,6 +512,7 @@ class Core:
         """The attempt is over; what its translator knows by now is kept."""
         translator, attempt = self._try.translator, self._attempt
         attempt.outcome = outcome
+        attempt.is_uncertain = self._try.may_have_stored and outcome != "completed"
         try:
             attempt.vendor_ids = dict(translator.vendor_ids)
             attempt.model = translator.model
@@ -565,7 +591,7 @@ def unusable(request: VendorRequest, status: int, headers: Headers) -> GatewayEr
     """Why an answer is of no use to any translator, whatever stands in it."""
     if 300 <= status < 400:
         return _broken("the vendor answered with a redirect", "redirect")
-    if status in {204, 205}:
+    if status in {204, 205} and request.method != "DELETE":
         return _broken("the vendor answered without a body", "truncated")
     if is_wanted(request, status) and _is_compressed(headers):
         return _broken("the vendor compressed its answer", "encoding")

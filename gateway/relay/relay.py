@@ -16,7 +16,9 @@ from typing import Self
 from gateway.canonical.errors import GatewayError
 from gateway.relay.core import Core
 from gateway.relay.downstream import Downstream
-from gateway.relay.run import Run, Vendor
+from gateway.relay.errands import Errands
+from gateway.relay.rendering import Vendor
+from gateway.relay.run import Run
 from gateway.relay.sessions import Sessions
 from gateway.relay.upstream import Pool
 
@@ -37,6 +39,7 @@ class Relay:
             ssl_context = ssl.create_default_context()  # 0.1 s: now, so that no stream waits for it
         self.pool = Pool(ssl_context)
         self.sessions = Sessions()
+        self.errands = Errands(self.pool, self.sessions)
         self.runs: set[Run] = set()
         self._vendors = vendors
         self._send_deadline = send_deadline

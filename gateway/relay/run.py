@@ -14,36 +14,18 @@ import time
 from collections.abc import Coroutine
 from typing import Any, Protocol, TypeVar
 
-from aiohttp import MultipartWriter
-from msgspec import Struct
-
 from gateway.canonical.errors import GatewayError
-from gateway.protocols.base import (
-    Authorization,
-    Calls,
-    Credentials,
-    Form,
-    Headers,
-    Translator,
-    VendorRequest,
-    VendorResponse,
-)
-from gateway.relay.core import Core, is_wanted, unusable
+from gateway.protocols.base import Authorization, Headers, Translator, VendorRequest
+from gateway.relay.core import Core
 from gateway.relay.downstream import ClientGone, Downstream
+from gateway.relay.errands import Errands
+from gateway.relay.rendering import Vendor, render
 from gateway.relay.sessions import Sessions
-from gateway.relay.upstream import Connection, Origin, Pool, render_head
+from gateway.relay.upstream import Connection, Pool
 
 T = TypeVar("T")
 
 clock = time.monotonic
-
-
-class Vendor(Struct, frozen=True):
-    """A configured vendor as the relay calls it: where each base URL leads, and its secrets."""
-
-    name: str
-    bases: dict[str, tuple[Origin, str]]
-    credentials: Credentials
 
 
 class Carrier(Protocol):
@@ -51,6 +33,7 @@ class Carrier(Protocol):
 
     pool: Pool
     sessions: Sessions
+    errands: Errands
 
     def vendor(self, name: str) -> Vendor: ...
 
@@ -112,6 +95,7 @@ class Run:
         if core.renew:
             sessions.drop(vendor.name, self._session)
         try:
+            await self._wait_until(core.not_before)
             authorization = await self._authorization(core.translator, vendor)
         except _MovedOn:
             return
@@ -123,64 +107,18 @@ class Run:
             self._session = authorization.session
             self._emit(core.authorized(authorization, clock()))
 
+    async def _wait_until(self, moment: float) -> None:
+        wait = moment - clock()
+        if wait > 0:
+            await self._interruptibly(asyncio.sleep(wait))
+
     async def _authorization(self, translator: Translator, vendor: Vendor) -> Authorization:
-        """Without I/O where a plain key or the session in hand suffices; else by the sign-in that all share."""
-        sessions = self._carrier.sessions
-        calls = translator.authorize(vendor.credentials, sessions.get(vendor.name))
-        try:
-            request = next(calls)
-        except StopIteration as stop:
-            ready: Authorization = stop.value
+        errands = self._carrier.errands
+        ready = errands.ready(translator, vendor)
+        if ready is not None:
             return ready
-        authorization = await self._interruptibly(
-            sessions.sign_in(vendor.name, lambda: self._sign_in(calls, request, translator, vendor))
-        )
-        if authorization.session is None:
-            return authorization
-        try:
-            next(translator.authorize(vendor.credentials, authorization.session))
-        except StopIteration as stop:
-            own: Authorization = stop.value
-            return own
-        raise GatewayError("upstream_auth", "the vendor's session was not accepted")
-
-    async def _sign_in(
-        self, calls: Calls[Authorization], request: VendorRequest, translator: Translator, vendor: Vendor
-    ) -> Authorization:
-        """Each answer is read whole and sent back; one that the generator does not want is a refusal.
-
-        Others may wait for it, so it has a deadline of its own and leaves alone what belongs to this run.
-        """
-        try:
-            async with asyncio.timeout(self.core.target.deadlines.first_event):
-                while True:
-                    response = await self._fetch(request, vendor)
-                    fault = unusable(request, response.status, response.headers)
-                    if fault is not None:
-                        raise fault
-                    if not is_wanted(request, response.status):
-                        raise translator.refuse(response.status, response.headers, response.body)
-                    request = calls.send(response)
-        except StopIteration as stop:
-            authorization: Authorization = stop.value
-            return authorization
-        except TimeoutError as error:
-            raise GatewayError("upstream_timeout", "the vendor did not answer the sign-in in time") from error
-        finally:
-            calls.close()
-
-    async def _fetch(self, request: VendorRequest, vendor: Vendor) -> VendorResponse:
-        """One small answer, whole. A kept connection that turns out closed fails nothing that may be repeated."""
-        pool = self._carrier.pool
-        origin, head, body = await _render(request, vendor, {})
-        kept = pool.take_idle(origin)
-        if kept is not None:
-            try:
-                return await _exchange(kept, head, body)
-            except GatewayError as error:
-                if error.cause != "stale_connection" or request.effect == "once":
-                    raise
-        return await _exchange(await pool.connect(origin), head, body)
+        deadline = self.core.target.deadlines.first_event
+        return await self._interruptibly(errands.sign_in(translator, vendor, deadline))
 
     # Sending.
 
@@ -208,13 +146,13 @@ class Run:
     async def _send(self, request: VendorRequest, vendor: Vendor) -> Connection:
         if request.after:
             await self._interruptibly(asyncio.sleep(request.after))
-        origin, head, body = await _render(request, vendor, self.core.request_headers)
+        rendered = await render(request, vendor, self.core.request_headers)
         pool = self._carrier.pool
-        connection = pool.take_idle(origin)
+        connection = pool.take_idle(rendered.origin)
         if connection is None:
-            connection = await self._interruptibly(pool.connect(origin))
+            connection = await self._interruptibly(pool.connect(rendered.origin))
         self._emit(self.core.sent(clock()))
-        connection.exchange(head, body, self)
+        connection.exchange(rendered.head, rendered.body, self)
         if self._is_stalled:
             connection.pause()
         return connection
@@ -335,64 +273,3 @@ class Run:
 
 class _MovedOn(Exception):
     """What was awaited is of no more use."""
-
-
-class _WholeReader:
-    """Reads one small response whole, as of a sign-in."""
-
-    def __init__(self, limit: int = 64 * 1024) -> None:
-        self.response: asyncio.Future[VendorResponse] = asyncio.get_running_loop().create_future()
-        self._limit = limit
-        self._status = 0
-        self._headers: Headers = {}
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    def on_head(self, status: int, headers: Headers) -> None:
-        self._status, self._headers = status, headers
-
-    def on_body(self, data: bytes) -> None:
-        self._pieces.append(data)
-        self._size += len(data)
-        if self._size > self._limit:
-            self.on_end(GatewayError("upstream_protocol", "a document is too large", cause="too_large"))
-
-    def on_end(self, error: GatewayError | None) -> None:
-        if self.response.done():
-            return
-        if error is not None:
-            self.response.set_exception(error)
-        else:
-            self.response.set_result(VendorResponse(self._status, self._headers, b"".join(self._pieces)))
-
-
-async def _exchange(connection: Connection, head: bytes, body: bytes) -> VendorResponse:
-    reader = _WholeReader()
-    connection.exchange(head, body, reader)
-    try:
-        return await reader.response
-    except BaseException:
-        connection.abort()
-        raise
-
-
-async def _render(request: VendorRequest, vendor: Vendor, headers: dict[str, str]) -> tuple[Origin, bytes, bytes]:
-    """Where a request goes, its head and its body."""
-    origin, base_path = vendor.bases[request.base]
-    body = request.body
-    if isinstance(body, Form):
-        body, media_type = await _render_form(body)
-        headers = headers | {"Content-Type": media_type}
-    return origin, render_head(request, origin, base_path, headers, len(body)), body
-
-
-async def _render_form(form: Form) -> tuple[bytes, str]:
-    """A multipart body and its media type (RFC 7578)."""
-    writer = MultipartWriter("form-data")
-    for part in form.parts:
-        payload = writer.append(part.data, {"Content-Type": part.media_type or "application/octet-stream"})
-        if part.file_name is None:
-            payload.set_content_disposition("form-data", name=part.name)
-        else:
-            payload.set_content_disposition("form-data", name=part.name, filename=part.file_name)
-    return await writer.as_bytes(), writer.content_type

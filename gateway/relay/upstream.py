@@ -76,7 +76,18 @@ class Reader(Protocol):
 class Connection(BaseProtocol):
     """One connection, one exchange at a time. After its end it goes back to the pool, or is closed."""
 
-    __slots__ = ("_body", "_heads", "_is_last", "_pool", "_reader", "_spare", "idle_since", "is_reused", "origin")
+    __slots__ = (
+        "_body",
+        "_heads",
+        "_is_last",
+        "_is_paused",
+        "_pool",
+        "_reader",
+        "_spare",
+        "idle_since",
+        "is_reused",
+        "origin",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, pool: "Pool", origin: Origin) -> None:
         super().__init__(loop)
@@ -88,6 +99,7 @@ class Connection(BaseProtocol):
         self._reader: Reader | None = None
         self._body: Body | None = None
         self._is_last = False
+        self._is_paused = False
         self._spare = 0
 
     @property
@@ -101,12 +113,27 @@ class Connection(BaseProtocol):
         self._body = None
         self.transport.write(head + body if body else head)
 
+    def write(self, data: bytes) -> None:
+        """More of a request's body."""
+        if self.transport is None:
+            raise _lost("reset_before_headers", None)
+        self.transport.write(data)
+
+    async def drain(self) -> None:
+        """Waits until the vendor has read on."""
+        try:
+            await self._drain_helper()
+        except ConnectionError as error:
+            raise _lost("reset_before_headers", error) from error
+
     def pause(self) -> None:
         """Stops reading, so that TCP slows the vendor down."""
+        self._is_paused = True
         if self.transport is not None:
             self.transport.pause_reading()
 
     def unpause(self) -> None:
+        self._is_paused = False
         if self.transport is not None:
             self.transport.resume_reading()
 
@@ -183,6 +210,8 @@ class Connection(BaseProtocol):
         """The exchange is over. The connection is freed before the reader is told, so that it can be used at once."""
         reader, self._reader, self._body, self._spare = self._reader, None, None, 0
         if error is None and not self._is_last and self.is_open:
+            if self._is_paused:  # by the reader, as the last bytes came
+                self.unpause()
             self._pool.release(self)
         else:
             self.abort()
@@ -295,8 +324,13 @@ class Pool:
             connection.abort()
 
 
-def render_head(request: VendorRequest, origin: Origin, base_path: str, headers: dict[str, str], size: int) -> bytes:
-    """The request's head. Raises `GatewayError("internal")` for a line end in it, which would be an injection."""
+def render_head(
+    request: VendorRequest, origin: Origin, base_path: str, headers: dict[str, str], size: int | None
+) -> bytes:
+    """The request's head; the body has `size` bytes, or comes in chunks (None).
+
+    Raises `GatewayError("internal")` for a line end in it, which would be an injection.
+    """
     target = f"{base_path}{request.path}"
     if request.query:
         target += "?" + urlencode(request.query)
@@ -307,7 +341,9 @@ def render_head(request: VendorRequest, origin: Origin, base_path: str, headers:
         **headers,
         **request.headers,
     }
-    if size or request.method not in {"GET", "HEAD", "DELETE"}:
+    if size is None:
+        fields["Transfer-Encoding"] = "chunked"
+    elif size or request.method not in {"GET", "HEAD", "DELETE"}:
         fields["Content-Length"] = str(size)
     lines = [f"{request.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
     text = "\r\n".join(lines)

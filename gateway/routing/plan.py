@@ -5,6 +5,10 @@ from typing import Literal, Protocol
 from msgspec import Struct
 
 from gateway.canonical.errors import GatewayError
+from gateway.routing.pauses import Pauses
+
+MAX_WAITS = 2
+"""How often one message waits for a vendor that limits our rate."""
 
 Phase = Literal["not_sent", "possibly_accepted", "committed"]
 """How far an attempt came: nothing was written; a request was; the client has seen content of it."""
@@ -41,13 +45,33 @@ class Plan(Protocol):
 
 
 class FirstTarget:
-    """Asks the first target, and nobody after it."""
+    """Asks the first target, and nobody after it; one that limits our rate is waited for where the time allows."""
 
-    def __init__(self, targets: tuple[Target, ...]) -> None:
-        self._targets = targets
+    def __init__(self, targets: tuple[Target, ...], pauses: Pauses, began: float) -> None:
+        self._target = targets[0]
+        self._pauses = pauses
+        self._latest = began + self._target.deadlines.first_event
+        self._waits = MAX_WAITS
 
-    def next(self, failure: Failure | None, now: float) -> tuple[Target, float] | None:  # noqa: ARG002  (the port's)
-        return (self._targets[0], 0.0) if failure is None else None
+    def check(self, now: float) -> None:
+        """Raises `upstream_rate_limited` where the target may not be called in time."""
+        wait = self._pauses.left(self._target.vendor, now)
+        if now + wait > self._latest:
+            raise GatewayError(
+                "upstream_rate_limited", "the vendor limits our rate", retry_after=wait, vendor=self._target.vendor
+            )
+
+    def next(self, failure: Failure | None, now: float) -> tuple[Target, float] | None:
+        if failure is None:
+            return self._target, self._pauses.left(self._target.vendor, now)
+        error = failure.error
+        if error.code != "upstream_rate_limited" or not error.retry_after:
+            return None
+        self._pauses.pause(self._target.vendor, now + error.retry_after)
+        self._waits -= 1
+        if self._waits < 0 or now + error.retry_after > self._latest:
+            return None
+        return self._target, error.retry_after
 
 
 class Route(Struct, frozen=True):

@@ -49,6 +49,7 @@ from gateway.protocols.base import (
 from gateway.protocols.native.dialect import NativeEncoder
 from gateway.relay.answer import Limits
 from gateway.relay.core import Core, Pace
+from gateway.routing.pauses import Pauses
 from gateway.routing.plan import Failure, FirstTarget, Target
 from tests.support.fakes import ASK, SPARE, TARGET, Caller, Guest, Parrot, Vocabulary, sse
 from tests.support.play import (
@@ -114,7 +115,7 @@ def begin(make: Any = Parrot, target: Target = TARGET, pace: Pace | None = None)
 
 
 def new_core(make: Any = Parrot, target: Target = TARGET, pace: Pace | None = None) -> Core:
-    plan = FirstTarget((target,))
+    plan = FirstTarget((target,), Pauses(), START)
     return Core(Question(make), plan, NativeEncoder(), START, limits=Limits(), pace=pace or Pace())
 
 

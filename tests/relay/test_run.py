@@ -129,7 +129,6 @@ SIGN_INS: dict[str, tuple[list[Step], int, str]] = {
     "refused": ([Read(), Write(response(401, b'{"code":"UNAUTHORIZED"}'))], 502, "auth"),
     "forbidden": ([Read(), Write(response(403, b"<html>"))], 502, "auth"),
     "failing": ([Read(), Write(response(500, b"sk-123"))], 503, "status_5xx"),
-    "limited": ([Read(), Write(response(429, b"", retry_after="3"))], 429, "rate_limited"),
     "redirected": ([Read(), Write(response(302, b"", location="http://127.0.0.2/"))], 502, "redirect"),
     "without a cookie": ([Read(), Write(response(200, b'{"user":{"id":"u1"}}'))], 502, "protocol"),
     "without a user": ([Read(), Write(WITHOUT_USER), Read(), Write(response(200, b"null"))], 502, "auth"),
@@ -139,6 +138,16 @@ SIGN_INS: dict[str, tuple[list[Step], int, str]] = {
     "compressed": ([Read(), Write(response(200, b"\x1f\x8b", content_encoding="gzip"))], 502, "encoding"),
     "cut": ([Read(), Write(response(200, b'{"user":{"id":"u1"}}')[:-1])], 503, "reset_midstream"),
 }
+
+
+async def test_nobody_signs_in_again_before_the_vendor_allows_it(tmp_path: Path) -> None:
+    limited: list[Step] = [Read(), Write(response(429, b"", retry_after="3"))]
+    async with ScriptServer(limited) as vendor, running_gateway(tmp_path, vendor.url, **PASSWORD) as gateway:
+        first = await gateway.ask()
+        assert (first.status, first.headers["Retry-After"], first.ending[1]) == (429, "3", "rate_limited")
+        async with gateway.session.post("/v1/messages", json={"content": "Hi"}) as second:
+            assert (second.status, second.headers["Retry-After"]) == (429, "3")
+        assert len(vendor.requests) == 1
 
 
 @pytest.mark.parametrize(("script", "status", "cause"), SIGN_INS.values(), ids=SIGN_INS)

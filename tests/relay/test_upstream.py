@@ -30,6 +30,7 @@ from tests.support.scripts import (
     HalfClose,
     Hold,
     Read,
+    ReadHead,
     Repeat,
     Reset,
     ScriptServer,
@@ -196,6 +197,88 @@ async def test_a_kept_connection_that_dies_under_a_request_says_so(pool: Pool) -
         assert (error.code, error.cause) == ("upstream_unavailable", "stale_connection")
 
 
+# --- a body that is written after its head
+
+UPLOAD = b"POST /files HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+class StopReading(Step, frozen=True):
+    """Until the test sets `go_on`."""
+
+    go_on: asyncio.Event
+
+    async def play(self, connection: Any) -> None:
+        connection.transport.pause_reading()
+        await self.go_on.wait()
+        connection.transport.resume_reading()
+
+
+async def fill(connection: Connection) -> int:
+    """Writes until the vendor has to read on first; how many bytes."""
+    size = 0
+    while not connection.writing_paused:
+        connection.write(chunk(b"x" * 60_000))
+        size += 60_000
+        await asyncio.sleep(0)
+    return size
+
+
+async def test_a_body_may_follow_its_head(pool: Pool) -> None:
+    async with ScriptServer([Read(), Write(HELLO)]) as vendor:
+        connection = await pool.connect(origin_of(vendor))
+        heard = Heard()
+        connection.exchange(UPLOAD, b"", heard)
+        for piece in (chunk(b"a"), chunk(b"b"), LAST_CHUNK):
+            connection.write(piece)
+            await connection.drain()
+        assert (await heard.end(), heard.body, vendor.requests[0].body) == (None, b"hello", b"ab")
+
+
+async def test_who_writes_a_body_waits_until_the_vendor_reads_on(pool: Pool) -> None:
+    go_on = asyncio.Event()
+    async with ScriptServer([ReadHead(), StopReading(go_on), Read(), Write(HELLO)]) as vendor:
+        connection = await pool.connect(origin_of(vendor))
+        heard = Heard()
+        connection.exchange(UPLOAD, b"", heard)
+        size = await fill(connection)
+        draining = asyncio.create_task(connection.drain())
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(draining), 0.05)
+        go_on.set()
+        await draining
+        connection.write(LAST_CHUNK)
+        assert (await heard.end(), len(vendor.requests[0].body)) == (None, size)
+
+
+async def test_who_waits_to_write_is_told_when_the_vendor_is_gone(pool: Pool) -> None:
+    reset = asyncio.Event()
+    async with ScriptServer([ReadHead(), StopReading(reset), Reset()]) as vendor:
+        connection = await pool.connect(origin_of(vendor))
+        heard = Heard()
+        connection.exchange(UPLOAD, b"", heard)
+        await fill(connection)
+        draining = asyncio.create_task(connection.drain())
+        await asyncio.sleep(0)
+        reset.set()
+        with pytest.raises(GatewayError) as caught:
+            await draining
+        assert (caught.value.code, caught.value.cause) == ("upstream_unavailable", "reset_before_headers")
+        assert await heard.end() is not None
+
+
+async def test_nothing_is_written_to_a_connection_that_is_gone(pool: Pool) -> None:
+    async with ScriptServer([Read(), Close()]) as vendor:
+        connection, heard = await connect(pool, origin_of(vendor))
+        await heard.end()
+        await until(lambda: connection.transport is None)
+        with pytest.raises(GatewayError) as caught:
+            connection.write(b"x")
+        assert (caught.value.code, caught.value.cause) == ("upstream_unavailable", "reset_before_headers")
+        with pytest.raises(GatewayError) as caught:
+            await connection.drain()
+        assert (caught.value.code, caught.value.cause) == ("upstream_unavailable", "reset_before_headers")
+
+
 # --- the pool
 
 
@@ -307,6 +390,37 @@ async def test_a_connection_is_free_before_its_reader_is_told_of_the_end(pool: P
         connection.exchange(REQUEST, b"{}", heard)
         await heard.end()
         assert found == [connection]
+
+
+async def test_a_connection_that_its_reader_paused_with_the_last_bytes_reads_again_in_the_pool(pool: Pool) -> None:
+    async with ScriptServer([Read(), Write(HELLO), Read(), Write(HELLO)]) as vendor:
+
+        class Pausing(Heard):
+            def on_body(self, data: bytes) -> None:
+                super().on_body(data)
+                connection.pause()
+
+        connection = await pool.connect(origin_of(vendor))
+        heard = Pausing()
+        connection.exchange(REQUEST, b"{}", heard)
+        await heard.end()
+        again, heard_again = await connect(pool, origin_of(vendor))
+        assert again is connection
+        assert (await heard_again.end(), heard_again.body) == (None, b"hello")
+
+
+async def test_a_connection_that_was_paused_is_noticed_in_the_pool_when_its_vendor_closes_it(pool: Pool) -> None:
+    async with ScriptServer([Read(), Write(HELLO)]) as vendor:
+
+        class Pausing(Heard):
+            def on_head(self, status: int, headers: Headers) -> None:
+                connection.pause()
+
+        connection = await pool.connect(origin_of(vendor))
+        heard = Pausing()
+        connection.exchange(REQUEST, b"{}", heard)
+        await heard.end()
+        await until(lambda: pool.open_connections == 0, within=1)
 
 
 async def test_a_reader_may_leave_as_it_is_told_of_the_head(pool: Pool) -> None:
@@ -503,6 +617,23 @@ LENGTHS = [
 def test_a_request_without_a_body_says_so_where_it_could_have_one(method: str, length: bytes) -> None:
     expected = method.encode() + b" / HTTP/1.1\r\nHost: acme.test\r\n" + OURS + length + b"\r\n"
     assert render_head(VendorRequest(method, "/"), ACME, "", {}, 0) == expected
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+def test_a_request_of_unknown_length_comes_in_chunks(method: str) -> None:
+    expected = method.encode() + b" / HTTP/1.1\r\nHost: acme.test\r\n" + OURS + b"Transfer-Encoding: chunked\r\n\r\n"
+    assert render_head(VendorRequest(method, "/"), ACME, "", {}, None) == expected
+
+
+@pytest.mark.parametrize("name", ["Transfer-Encoding", "content-length", "Host", "CONNECTION"])
+def test_a_header_that_is_ours_to_set_is_set_by_nobody_else(name: str) -> None:
+    for request_, headers in [
+        (VendorRequest("GET", "/", headers={name: "x"}), {}),
+        (VendorRequest("GET", "/"), {name: "x"}),
+    ]:
+        with pytest.raises(GatewayError) as caught:
+            render_head(request_, ACME, "", headers, None)
+        assert caught.value.code == "internal"
 
 
 def test_a_query_is_encoded() -> None:

@@ -55,6 +55,7 @@ from gateway.protocols.base import (
 from gateway.protocols.native.dialect import NativeEncoder
 from gateway.relay.answer import Limits
 from gateway.relay.core import Core, Pace
+from gateway.routing.pauses import Pauses
 from gateway.routing.plan import FirstTarget, Plan, Target
 
 START = 1000.0
@@ -104,6 +105,10 @@ class Question:
 
     def translator(self, target: Target, blocks: Blocks) -> Translator:
         return self._make(target.settings, blocks)
+
+    def rebind(self, target: Target) -> bool:
+        bound, self._vendor_ids = self._vendor_ids, {}
+        return bool(bound)
 
     def is_secret(self, target: Target, text: str) -> bool:
         return "canary" in text
@@ -159,6 +164,9 @@ class Player:
         core, epoch = self.core, self.core.epoch
         if core.renew:
             self._session = None
+        self._wait(core.not_before - self.now)
+        if core.epoch != epoch:
+            return
         try:
             authorization = self._sign_in(core.translator, core.translator.authorize(self._credentials, self._session))
         except Exception as error:  # noqa: BLE001  (as the relay's driver: a translator may be anybody's)
@@ -250,7 +258,8 @@ def play(
 ) -> Played:
     """One message from its start to its end; not yet held against the laws."""
     encoder = NativeEncoder() if question.stream else None
-    core = Core(question, plan or FirstTarget(targets), encoder, START, limits=limits or Limits(), pace=pace or Pace())
+    plan = plan or FirstTarget(targets, Pauses(), START)
+    core = Core(question, plan, encoder, START, limits=limits or Limits(), pace=pace or Pace())
     return Player(core, vendor, credentials).run()
 
 
