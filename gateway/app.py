@@ -10,9 +10,11 @@ ready; the open streams get `shutdown_grace` seconds to end by themselves, then 
 import asyncio
 import gc
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
+from pathlib import Path
 
 import structlog
 from aiohttp import web
@@ -20,10 +22,12 @@ from aiohttp import web
 from gateway import settings as s
 from gateway.canonical.errors import GatewayError
 from gateway.conversations.memory import MemoryStore
+from gateway.conversations.sqlite import SqliteStore
+from gateway.conversations.store import Store
 from gateway.protocols.base import Descriptor, Dialect
 from gateway.relay.answer import Limits
 from gateway.relay.relay import Relay
-from gateway.relay.run import Vendor
+from gateway.relay.rendering import Vendor
 from gateway.relay.upstream import split_base_url
 from gateway.server.application import build_application
 from gateway.server.gateway import Edge, Gateway, Key, Keys, Log
@@ -50,7 +54,8 @@ async def running(
         if settings.simulation is not None:
             simulated = await stack.enter_async_context(_simulation(settings.simulation, protocols))
         metrics = Metrics(version("protocol-gateway"), log_lines_dropped)
-        gateway = build_gateway(settings, protocols, log, metrics, simulated)
+        store = await stack.enter_async_context(_store(settings.store, log))
+        gateway = build_gateway(settings, protocols, log, metrics=metrics, store=store, simulated=simulated)
         await stack.enter_async_context(gateway.relay)
         url = await stack.enter_async_context(_listening(gateway, settings, protocols))
         gateway.is_ready = True
@@ -58,7 +63,7 @@ async def running(
 
 
 def build_gateway(
-    settings: s.Settings, protocols: Protocols, log: Log, metrics: Metrics, simulated: str = ""
+    settings: s.Settings, protocols: Protocols, log: Log, *, metrics: Metrics, store: Store, simulated: str = ""
 ) -> Gateway:
     """`simulated` is the URL of the host that plays simulated vendors."""
 
@@ -67,15 +72,15 @@ def build_gateway(
         log.error("unhandled", exc_info=error)
 
     relay = Relay(
-        {name: _vendor(vendor, simulated) for name, vendor in settings.vendors.items()},
+        {name: _vendor(vendor, protocols, simulated) for name, vendor in settings.vendors.items()},
         send_deadline=settings.server.send_deadline,
         on_bug=on_bug,
     )
     metrics.watch_connections(lambda: relay.pool.open_connections)
     limits = settings.limits
-    return Gateway(
+    gateway = Gateway(
         relay=relay,
-        store=MemoryStore(),
+        store=store,
         metrics=metrics,
         log=log,
         routes=settings.routes,
@@ -83,9 +88,17 @@ def build_gateway(
         protocols=protocols,
         dialect=_native(protocols),
         keys=Keys(tuple(Key(key.id, key.digest) for key in settings.keys)),
-        edge=Edge(settings.server.max_body, settings.server.body_deadline, settings.server.send_deadline),
+        edge=Edge(
+            settings.server.max_body,
+            settings.server.body_deadline,
+            settings.server.send_deadline,
+            limits.max_file,
+            limits.max_document,
+        ),
         limits=Limits(limits.max_message, limits.max_held, limits.max_record, limits.max_error_body),
     )
+    metrics.watch_pauses(lambda: gateway.pauses.all_left(time.monotonic()))
+    return gateway
 
 
 def serve(settings: s.Settings, protocols: Protocols) -> None:
@@ -147,9 +160,26 @@ async def _simulation(simulation: s.Simulation, protocols: Protocols) -> AsyncIt
         yield url
 
 
-def _vendor(vendor: s.Vendor, simulated: str) -> Vendor:
-    base_url = f"{simulated}/{vendor.simulated}" if vendor.simulated is not None else vendor.base_url or ""
-    urls = {"": base_url, **vendor.bases}
+@asynccontextmanager
+async def _store(settings: s.Store, log: Log) -> AsyncIterator[Store]:
+    """Raises `store_unavailable` with the path and the reason where the file cannot be used."""
+    if settings.kind == "memory":
+        yield MemoryStore()
+        return
+    store = await SqliteStore.open(Path(settings.path), busy_timeout=settings.busy_timeout)
+    if store.interrupted:
+        log.warning("messages were cut off when the gateway last stopped", count=store.interrupted)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def _vendor(vendor: s.Vendor, protocols: Protocols, simulated: str) -> Vendor:
+    urls = {"": vendor.base_url or "", **vendor.bases}
+    if vendor.simulated is not None:
+        played = protocols[vendor.simulated]
+        urls = dict.fromkeys({"", *played.bases, *played.optional_bases}, f"{simulated}/{vendor.simulated}")
     return Vendor(vendor.name, {name: split_base_url(url) for name, url in urls.items()}, vendor.credentials)
 
 

@@ -1,6 +1,7 @@
 """The configuration: a TOML file becomes frozen Structs, or one `SettingsError` that tells all that is wrong with it.
 
     [server] [log] [limits]   values with defaults: see the Structs of those names
+    [store]                   where conversations are kept
     [simulation]              the gateway itself plays vendors on 127.0.0.1:port (0: any free one)
     [[keys]]                  who may call us: `sha256` (64 hex digits), or `secret`, which is hashed here
     [vendors.NAME]            `protocol`, `base_url`, `bases`, `credentials`, `allow_plain_http`
@@ -70,6 +71,18 @@ class Limits(Struct, frozen=True):
     """Of what is held before commit."""
     max_record: Bytes = 2_097_152
     max_error_body: Bytes = 65_536
+    max_file: Bytes = 134_217_728
+    """Of one file, up or down."""
+    max_document: Bytes = 16_777_216
+    """Of the rows of one data frame."""
+
+
+class Store(Struct, frozen=True):
+    """`sqlite` keeps conversations in `path` (relative to the configuration), `memory` until the process ends."""
+
+    kind: Literal["sqlite", "memory"] = "sqlite"
+    path: Annotated[str, Meta(min_length=1)] = "gateway.sqlite3"
+    busy_timeout: Seconds = 2.0
 
 
 class Simulation(Struct, frozen=True):
@@ -112,6 +125,7 @@ class Settings(Struct, frozen=True):
     server: Server
     log: Log
     limits: Limits
+    store: Store
     simulation: Simulation | None
     keys: tuple[Key, ...]
     vendors: dict[str, Vendor]
@@ -204,6 +218,7 @@ class _File(Struct, frozen=True):
     server: Server = Server()
     log: Log = Log()
     limits: Limits = Limits()
+    store: Store = Store()
     simulation: Simulation | None = None
     keys: list[_Key] = []
     vendors: dict[str, _Vendor] = {}
@@ -323,6 +338,7 @@ class _Loader:
             server=file.server,
             log=file.log,
             limits=file.limits,
+            store=msgspec.structs.replace(file.store, path=str(self._folder / file.store.path)),
             simulation=file.simulation,
             keys=self._keys(file.keys),
             vendors=self._vendors(file),
@@ -443,8 +459,9 @@ class _Loader:
                 _join(path, "protocol"), f"{_quoted(entry.protocol)} is for clients: no vendor is called in it"
             )
             return
-        for base in entry.bases.keys() - descriptor.bases:
-            self._refuse(_join(path, "bases", base), f"unknown key{nearest(base, descriptor.bases)}")
+        known = descriptor.bases | descriptor.optional_bases
+        for base in entry.bases.keys() - known:
+            self._refuse(_join(path, "bases", base), f"unknown key{nearest(base, known)}")
         for base in sorted(descriptor.bases - entry.bases.keys()) if not simulated else ():
             self._refuse(_join(path, "bases"), f'"{base}" is missing')
         if frozenset(entry.credentials) not in descriptor.credentials:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from gateway.canonical.errors import GatewayError
 from gateway.cli.check import check
 from gateway.cli.key import make_key
 from gateway.cli.serve import serve
@@ -25,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = chosen.run(chosen)
     except SettingsError as error:
         return _refuse(*error.problems)
+    except GatewayError as error:  # a store that cannot be used
+        return _refuse(f"gateway: {error.message}")
     except OSError as error:  # a port in use
         return _refuse(f"gateway: {error.strerror or error}")
     except KeyboardInterrupt:

@@ -9,7 +9,7 @@ import msgspec
 from gateway import settings
 from gateway.protocols.base import Descriptor
 from gateway.routing.plan import Route, Target
-from gateway.settings import Settings, Vendor, is_loopback
+from gateway.settings import Settings, Store, Vendor, is_loopback
 
 
 def check(config: Path, protocols: Mapping[str, Descriptor], out: TextIO) -> int:
@@ -40,7 +40,12 @@ def _server(loaded: Settings) -> Iterator[str]:
         yield f"key            {key.id}, {key.source}"
     if loaded.simulation is not None:
         yield f"simulation     on 127.0.0.1, port {loaded.simulation.port or 'any that is free'}"
+    yield f"conversations  {_kept(loaded.store)}"
     yield f"log            {loaded.log.level}, {loaded.log.format}"
+
+
+def _kept(store: Store) -> str:
+    return f"in {store.path}" if store.kind == "sqlite" else "in memory, until the gateway stops"
 
 
 def _vendor(vendor: Vendor, descriptor: Descriptor) -> Iterator[str]:
@@ -70,4 +75,6 @@ def _route(route: Route, loaded: Settings) -> Iterator[str]:
 
 def _fields(target: Target) -> str:
     fields: dict[str, Any] = msgspec.to_builtins(target.settings)
-    return ", ".join(f"{name} {msgspec.json.encode(value).decode()}" for name, value in fields.items())
+    return ", ".join(
+        f"{name} {msgspec.json.encode(value).decode()}" for name, value in fields.items() if value is not None
+    )

@@ -13,7 +13,8 @@ NO_PARSER = "gateway: aiohttp has no compiled HTTP parser: unset AIOHTTP_NO_EXTE
 
 
 def serve(config: Path, protocols: Mapping[str, Descriptor], *, host: str | None, port: int | None) -> int:
-    """Raises `SettingsError`, also where aiohttp would parse requests in Python: slower, and more lenient."""
+    """Raises `SettingsError`, also where aiohttp would parse requests in Python: slower, and more lenient; and
+    `GatewayError` where the store cannot be used."""
     if not has_compiled_parser():
         raise SettingsError([NO_PARSER])
     from gateway.app import serve as serve_app  # noqa: PLC0415  (`check` and `key` need no server)

@@ -13,6 +13,7 @@ from gateway.conversations.store import Store
 from gateway.protocols.base import Descriptor, Dialect
 from gateway.relay.answer import Limits
 from gateway.relay.relay import Relay
+from gateway.routing.pauses import Pauses
 from gateway.routing.plan import Route
 from gateway.server.ids import Ids
 from gateway.telemetry.metrics import Metrics
@@ -28,6 +29,7 @@ class Log(Protocol):
     """What the server asks of a structured logger."""
 
     def info(self, event: str, **fields: Any) -> Any: ...
+    def warning(self, event: str, **fields: Any) -> Any: ...
     def error(self, event: str, **fields: Any) -> Any: ...
 
 
@@ -42,6 +44,10 @@ class Keys:
     def __init__(self, keys: tuple[Key, ...]) -> None:
         self._keys = keys
 
+    @property
+    def is_one_caller(self) -> bool:
+        return len(self._keys) <= 1
+
     def owner(self, presented: str | None) -> str:
         """The id of the key presented; every digest is compared, each in constant time. Raises `unauthorized`."""
         if not self._keys:
@@ -54,11 +60,13 @@ class Keys:
 
 
 class Edge(Struct, frozen=True):
-    """Limits of what a client may send: bytes and seconds."""
+    """Limits of what a client may send, and of a file or a document on its way to one: bytes and seconds."""
 
     max_body: int = 1024 * 1024
     body_deadline: float = 15.0
     send_deadline: float = 30.0
+    max_file: int = 128 * 1024 * 1024
+    max_document: int = 16 * 1024 * 1024
 
 
 class Gateway:
@@ -90,6 +98,7 @@ class Gateway:
         self.edge = edge
         self.limits = limits
         self.ids = Ids()
+        self.pauses = Pauses()
         self.is_ready = False
 
     def route(self, name: str | None) -> Route:

@@ -1,91 +1,34 @@
 """The message operation of any dialect: a request in, a stream or a document out, one access line and its metrics.
 
     who asks -> the body, within its limits -> the dialect reads it -> route, conversation, options -> the relay runs it
-    -> the transcript and the binding are kept -> metrics and the access line
+    -> the answer and the bindings are kept -> metrics and the access line
 
 The body is read only after the key was accepted. A client that leaves cancels the handler, and so the vendor's run.
+What a message left behind is visible to the next before the client has its last byte.
 """
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable
 from datetime import UTC, datetime
 
 import msgspec
 from aiohttp import web
 from msgspec import Struct
 
-from gateway.canonical.blocks import Blocks
 from gateway.canonical.errors import GatewayError
 from gateway.canonical.events import MessageCompleted, MessageStarted
-from gateway.canonical.message import Message
-from gateway.canonical.turn import MessageRequest, Turn
-from gateway.conversations.store import BindingKey, Conversation
-from gateway.framing.typed import UNREADABLE, explain
-from gateway.protocols.base import ClientRequest, Descriptor, Dialect, Translator
+from gateway.canonical.message import FilePart, ImagePart, Message
+from gateway.canonical.turn import MessageRequest
+from gateway.conversations.store import Binding, BindingKey, Conversation, Ending
+from gateway.protocols.base import ClientRequest, Dialect
 from gateway.relay.core import Attempt, Core, Pace
 from gateway.relay.downstream import SERVER, ClientGone, Downstream, send_document
-from gateway.relay.relay import Relay
-from gateway.routing.plan import FirstTarget, Route, Target
+from gateway.routing.plan import FirstTarget, Plan, Route
+from gateway.server.asked import Asked, Known
 from gateway.server.edge import refuse
 from gateway.server.gateway import REQUEST_ID, Gateway
-from gateway.server.ids import Ids
-
-
-class Asked:
-    """One message as the relay's core is asked it (`relay.core.Ask`)."""
-
-    def __init__(
-        self,
-        request: MessageRequest,
-        started: MessageStarted,
-        request_id: str,
-        *,
-        route: Route,
-        protocols: Mapping[str, Descriptor],
-        bindings: Mapping[BindingKey, dict[str, str]],
-        ids: Ids,
-        relay: Relay,
-    ) -> None:
-        self.request = request
-        self.started = started
-        self.request_id = request_id
-        self.route = route
-        self.wants_vendor_events = route.vendor_events
-        self._protocols = protocols
-        self._bindings = bindings
-        self._ids = ids
-        self._relay = relay
-        self._options = read_options(request.vendor_options, protocols)
-
-    def turn(self, target: Target) -> Turn:
-        request = self.request
-        return Turn(
-            parts=request.parts(),
-            new_id=self._ids.uuid,
-            history=request.history,
-            instructions=request.instructions,
-            tools=request.tools,
-            tool_choice=request.tool_choice,
-            parameters=request.parameters,
-            user_id=request.user_id,
-            metadata=request.metadata,
-            options=self._options.get(target.protocol),
-            vendor_ids=self._bindings.get(self.binding_key(target), {}),
-            stream=request.stream,
-        )
-
-    def translator(self, target: Target, blocks: Blocks) -> Translator:
-        make = self._protocols[target.protocol].translator
-        if make is None:
-            raise GatewayError("internal", "a target's protocol has no translator")
-        return make(target.settings, blocks)
-
-    def is_secret(self, target: Target, text: str) -> bool:
-        return any(secret in text for secret in self._relay.vendor(target.vendor).credentials.values())
-
-    def binding_key(self, target: Target) -> BindingKey:
-        return BindingKey(target.vendor, self._protocols[target.protocol].scope(target.settings))
+from gateway.server.recovery import Recovery
 
 
 class _Timing(Struct):
@@ -94,6 +37,16 @@ class _Timing(Struct):
     total: float
     first_event: float | None
     first_text: float | None
+
+
+class _Opened(Struct, frozen=True):
+    """A message that has begun: whose it is, when its request came in, and the bindings its conversation had then."""
+
+    owner: str
+    began: float
+    started: MessageStarted
+    question: Message
+    bindings: dict[BindingKey, Binding]
 
 
 class MessageHandler:
@@ -120,44 +73,76 @@ class MessageHandler:
         if asked.regenerate is not None:
             raise GatewayError("unsupported", "no message can be regenerated", details={"path": "$.regenerate"})
         route = gateway.route(asked.route)
-        conversation_id = await self._begin_conversation(asked.conversation_id, owner)
+        plan = FirstTarget(route.targets, gateway.pauses, began)
+        plan.check(began)
+        opened = await self._begin(asked, route, owner, began)
         try:
-            bindings = await gateway.store.bindings(conversation_id)
-            started = MessageStarted(gateway.ids.new("msg"), conversation_id, route.name, datetime.now(UTC))
             ask = Asked(
                 asked,
-                started,
+                opened.started,
                 request[REQUEST_ID],
                 route=route,
                 protocols=gateway.protocols,
-                bindings=bindings,
+                known=await self._known(asked, route, opened),
                 ids=gateway.ids,
                 relay=gateway.relay,
             )
-            return await self._run(request, ask, owner, began)
-        finally:
-            await gateway.store.end(conversation_id)
+        except BaseException as error:
+            await gateway.store.end(opened.started.conversation_id, Ending(refused_message(opened.started, error)))
+            raise
+        return await self._run(request, ask, plan, opened)
+
+    async def _begin(self, asked: MessageRequest, route: Route, owner: str, began: float) -> _Opened:
+        """The question and the answer, still running, are stored; a conversation that is not named is a new one."""
+        gateway, now = self._gateway, datetime.now(UTC)
+        conversation_id = asked.conversation_id or gateway.ids.new("conv")
+        started = MessageStarted(gateway.ids.new("msg"), conversation_id, route.name, now)
+        question = Message(
+            id=gateway.ids.new("msg"),
+            conversation_id=conversation_id,
+            role="user",
+            status="completed",
+            parts=list(asked.parts()),
+            created_at=now,
+            route=route.name,
+        )
+        running = Message(
+            id=started.message_id,
+            conversation_id=conversation_id,
+            role="assistant",
+            status="running",
+            parts=[],
+            created_at=now,
+            route=route.name,
+        )
+        if asked.conversation_id is not None:
+            bindings = await gateway.store.resume(conversation_id, owner, [question, running])
+            return _Opened(owner, began, started, question, dict(bindings))
+        conversation = Conversation(conversation_id, owner, created_at=now, updated_at=now)
+        await gateway.store.begin(conversation, [question, running])
+        return _Opened(owner, began, started, question, {})
+
+    async def _known(self, asked: MessageRequest, route: Route, opened: _Opened) -> Known:
+        known = Known(bindings=opened.bindings)
+        if any(binding.uncertain is not None for binding in opened.bindings.values()):
+            await Recovery(self._gateway).recover(known, route, opened.started, opened.owner, asked.user_id)
+        names_files = any(isinstance(part, (FilePart, ImagePart)) and part.file_id for part in asked.parts())
+        if names_files and asked.conversation_id is not None:
+            known.files = await self._gateway.store.files(asked.conversation_id, opened.owner)
+        return known
 
     def _check_ready(self) -> None:
         if not self._gateway.is_ready:
             raise GatewayError("overloaded", "the gateway takes no messages now", retry_after=1.0)
 
-    async def _begin_conversation(self, conversation_id: str | None, owner: str) -> str:
-        store = self._gateway.store
-        if conversation_id is None:
-            conversation_id = self._gateway.ids.new("conv")
-            await store.create(Conversation(conversation_id, owner, datetime.now(UTC)))
-        await store.begin(conversation_id, owner)
-        return conversation_id
-
-    async def _run(self, request: web.Request, ask: Asked, owner: str, began: float) -> web.StreamResponse:
+    async def _run(self, request: web.Request, ask: Asked, plan: Plan, opened: _Opened) -> web.StreamResponse:
         gateway, route = self._gateway, ask.route
         encoder = self._dialect.encoder() if ask.request.stream else None
         core = Core(
             ask,
-            FirstTarget(route.targets),
+            plan,
             encoder,
-            began,
+            opened.began,
             limits=gateway.limits,
             pace=Pace(route.headers_after, route.heartbeat),
         )
@@ -167,16 +152,18 @@ class MessageHandler:
             downstream = Downstream(request, self._dialect.content_type, headers)
         gateway.metrics.stream_opened()
         run = gateway.relay.start(core, downstream)
+        ending: Awaitable[None] | None = None
         try:
             last = await run.run()
+            ending = self._keep(core, ask, opened)
             return await self._respond(request, core, ask, downstream, last)
         except ClientGone:
             return web.Response(status=499)  # nobody reads it: the connection is gone
         finally:
             gateway.relay.end(run)
             gateway.metrics.stream_closed()
-            self._report(core, ask, owner)
-            await self._keep(core, ask)
+            self._report(core, ask, opened.owner)
+            await self._settle(ending or self._keep(core, ask, opened), ask)
 
     async def _respond(
         self, request: web.Request, core: Core, ask: Asked, downstream: Downstream | None, last: bytes
@@ -199,23 +186,37 @@ class MessageHandler:
             core.error.details = {**core.error.details, "message": msgspec.to_builtins(message)}
         return refuse(self._dialect, core.error, ask.request_id)
 
-    async def _keep(self, core: Core, ask: Asked) -> None:
-        """The transcript, whatever the outcome, and what the vendor calls the conversation where it said so."""
-        store, conversation_id = self._gateway.store, ask.started.conversation_id
-        asked = Message(
-            id=self._gateway.ids.new("msg"),
-            conversation_id=conversation_id,
-            role="user",
-            status="completed",
-            parts=list(ask.request.parts()),
-            created_at=ask.started.created_at,
-            route=ask.route.name,
-        )
-        await store.append(conversation_id, [asked, assistant_message(core, ask.started)])
+    def _keep(self, core: Core, ask: Asked, opened: _Opened) -> Awaitable[None]:
+        """The answer, whatever became of it, and what each vendor calls the conversation and has seen of it."""
+        bindings: dict[BindingKey, Binding | None] = {}
         for attempt in core.attempts:
-            if "conversation" in attempt.vendor_ids and attempt.outcome != "not_found":
-                ids = {"conversation": attempt.vendor_ids["conversation"]}
-                await store.bind(conversation_id, ask.binding_key(attempt.target), ids)
+            key = ask.binding_key(attempt.target)
+            before = opened.bindings.get(key)
+            if attempt.outcome == "completed":
+                bindings[key] = Binding(attempt.vendor_ids, seen=ask.started.message_id)
+            elif attempt.is_uncertain:
+                known = attempt.vendor_ids if before is None else {**attempt.vendor_ids, **before.vendor_ids}
+                bindings[key] = Binding(known, before.seen if before else None, uncertain=opened.question.id)
+            elif before is None and "conversation" in attempt.vendor_ids:
+                bindings[key] = Binding(attempt.vendor_ids)
+        return self._gateway.store.end(
+            ask.started.conversation_id, Ending(assistant_message(core, ask.started), bindings)
+        )
+
+    async def _settle(self, ending: Awaitable[None], ask: Asked) -> None:
+        """The client has its answer already, so a store that fails is for the log and the metrics."""
+        try:
+            await ending
+        except GatewayError as error:
+            self._gateway.metrics.store_failure("end")
+            self._gateway.log.error(  # noqa: TRY400  (the reason says it, and a trace might tell more)
+                "not stored",
+                request_id=ask.request_id,
+                conversation_id=ask.started.conversation_id,
+                message_id=ask.started.message_id,
+                code=error.code,
+                reason=str(error.__cause__ or error.message),
+            )
 
     def _report(self, core: Core, ask: Asked, owner: str) -> None:
         timing = _timing(core)
@@ -224,6 +225,8 @@ class MessageHandler:
         for bug in core.bugs:
             self._gateway.metrics.unhandled_error()
             self._gateway.log.error("unhandled", request_id=ask.request_id, exc_info=bug)
+        for vendor in ask.rebound:
+            self._gateway.metrics.rebound(vendor)
         self._gateway.metrics.message(
             route=ask.route.name,
             vendor=core.target.vendor,
@@ -266,6 +269,7 @@ class MessageHandler:
             protocol=target.protocol,
             outcome=attempt.outcome or "canceled",
             to_headers=attempt.answered_after,
+            longest_gap=attempt.longest_gap,
         )
         if attempt.unknown_events:
             metrics.unknown_vendor_events(target.protocol, attempt.unknown_events)
@@ -288,25 +292,6 @@ async def read_body(request: web.Request, limit: int, deadline: float) -> bytes:
         raise GatewayError("payload_too_large", f"the body is over {limit} bytes") from error
     except web.RequestPayloadError as error:
         raise GatewayError("bad_request", "the body cannot be decoded") from error
-
-
-def read_options(given: Mapping[str, dict[str, object]], protocols: Mapping[str, Descriptor]) -> dict[str, Struct]:
-    """`vendor_options`, typed by each protocol. Raises `bad_request` for a protocol or a key that there is not."""
-    options = {}
-    for name, values in given.items():
-        path = f"$.vendor_options.{name}"
-        descriptor = protocols.get(name)
-        if descriptor is None or descriptor.translator is None:
-            raise GatewayError("bad_request", f"{path}: no such protocol", details={"path": path})
-        try:
-            options[name] = msgspec.convert(values, descriptor.options)
-        except UNREADABLE as error:
-            inner, problem = explain(error)
-            path += inner.removeprefix("$")
-            raise GatewayError(
-                "bad_request", f"{path}: {problem}", details={"path": path, "problem": problem}
-            ) from error
-    return options
 
 
 def assistant_message(core: Core, started: MessageStarted) -> Message:
@@ -337,6 +322,22 @@ def assistant_message(core: Core, started: MessageStarted) -> Message:
             pending_tool_calls=terminal.pending_tool_calls,
         )
     return message
+
+
+def refused_message(started: MessageStarted, error: BaseException) -> Message:
+    """An answer that no vendor was asked for."""
+    body = error.body() if isinstance(error, GatewayError) else None
+    return Message(
+        id=started.message_id,
+        conversation_id=started.conversation_id,
+        role="assistant",
+        status="canceled" if body is None else "failed",
+        parts=[],
+        created_at=started.created_at,
+        completed_at=datetime.now(UTC),
+        route=started.route,
+        error=body,
+    )
 
 
 def _vendors_words(error: GatewayError) -> dict[str, object]:

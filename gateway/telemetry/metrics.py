@@ -11,14 +11,14 @@ its own counters take a lock and 0.3 us each time, its histograms 2.5 us.
 
 import platform
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Literal
 
 import aiohttp
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gateway.canonical.errors import Cause
@@ -29,6 +29,7 @@ NO_VENDOR = "none"
 """The vendor of a message that no vendor was asked for."""
 
 FIRST_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
+GAP_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0)
 WHOLE_BUCKETS = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 1800.0)
 
 
@@ -74,6 +75,18 @@ class _Histogram(Collector):
         yield family
 
 
+class _Pauses(Collector):
+    def __init__(self, left: Callable[[], Iterable[tuple[str, float]]]) -> None:
+        self._left = left
+
+    def collect(self) -> Iterator[Metric]:
+        text = "Seconds until a vendor that limits our rate is called again."
+        family = GaugeMetricFamily("gateway_vendor_paused_seconds", text, labels=("vendor",))
+        for vendor, seconds in self._left():
+            family.add_metric((vendor,), seconds)
+        yield family
+
+
 class Metrics:
     """`log_lines_dropped` reads the log's own count at each scrape."""
 
@@ -93,6 +106,12 @@ class Metrics:
             FIRST_BUCKETS,
             "vendor",
         )
+        self._gap = self._histogram(
+            "gateway_longest_gap_seconds",
+            "The longest time between two events of a vendor, per attempt.",
+            GAP_BUCKETS,
+            "vendor",
+        )
         self._first_event = self._histogram(
             "gateway_time_to_first_event_seconds", "From the request to the vendor's first event.", FIRST_BUCKETS
         )
@@ -107,6 +126,22 @@ class Metrics:
         )
         self._notices = self._counter("gateway_notices", "Oddities in what vendors sent.", ("protocol", "kind"))
         self._requests = self._counter("gateway_http_requests", "Requests answered.", ("handler", "status_class"))
+        self._errands = self._counter(
+            "gateway_errands",
+            "Calls to vendors beside messages (conversations, files, data frames) by how they ended.",
+            ("vendor", "operation", "outcome"),
+        )
+        self._recoveries = self._counter(
+            "gateway_recoveries",
+            "Conversations looked for at a vendor after an attempt that broke off, by what was found.",
+            ("vendor", "outcome"),
+        )
+        self._rebound = self._counter(
+            "gateway_rebound_conversations", "Conversations begun anew at a vendor that had lost them.", ("vendor",)
+        )
+        self._store_failures = self._counter(
+            "gateway_store_failures", "Calls to our store that failed, by what was to be done.", ("operation",)
+        )
         self._heartbeats = self._counter("gateway_heartbeats", "Heartbeats sent to clients.")
         self._open = 0
         open_streams = Gauge("gateway_open_streams", "Messages being answered.", registry=self._registry)
@@ -145,9 +180,12 @@ class Metrics:
         protocol: str,
         outcome: Cause | Literal["completed"],
         to_headers: float | None = None,
+        longest_gap: float = 0.0,
     ) -> None:
-        """`to_headers` is seconds; None where no head ever came."""
+        """`to_headers` and `longest_gap` are seconds: None where no head came, and 0 where there were no two events."""
         self._attempts.add(vendor, protocol, outcome)
+        if longest_gap:
+            self._gap.observe(vendor, longest_gap)
         if to_headers is not None:
             self._to_headers.observe(vendor, to_headers)
 
@@ -155,6 +193,10 @@ class Metrics:
         """Reads at each scrape how many connections to vendors are open."""
         gauge = Gauge("gateway_vendor_connections", "Open connections to vendors.", registry=self._registry)
         gauge.set_function(count)
+
+    def watch_pauses(self, left: Callable[[], Iterable[tuple[str, float]]]) -> None:
+        """Reads at each scrape which vendors limit our rate, and for how many seconds they are left alone."""
+        self._registry.register(_Pauses(left))
 
     def unknown_vendor_events(self, protocol: str, count: int = 1) -> None:
         self._unknown.add(protocol, count=count)
@@ -174,6 +216,19 @@ class Metrics:
 
     def unhandled_error(self) -> None:
         self._unhandled.add()
+
+    def errand(self, *, vendor: str, operation: str, outcome: str) -> None:
+        """`outcome` as an attempt's."""
+        self._errands.add(vendor, operation, outcome)
+
+    def recovery(self, *, vendor: str, outcome: Literal["confirmed", "missed", "abandoned"]) -> None:
+        self._recoveries.add(vendor, outcome)
+
+    def rebound(self, vendor: str) -> None:
+        self._rebound.add(vendor)
+
+    def store_failure(self, operation: str) -> None:
+        self._store_failures.add(operation)
 
     def exposition(self) -> tuple[bytes, str]:
         """The body and its content type."""

@@ -24,12 +24,16 @@ ENVIRON = {
     "HARDWIRE_EMAIL": "canary@example.com",
     "HARDWIRE_PASSWORD": "canary-password",
     "CHATBASE_API_KEY": "canary-api-key",
+    "DYNAMIQ_API_KEY": "canary-api-key",
+    "DIMEDOVE_API_KEY": "canary-api-key",
+    "SEMA4_API_KEY": "canary-api-key",
 }
 GATEWAY = [sys.executable, "-m", "gateway"]
 
-EXPLAINED = """\
+EXPLAINED = f"""\
 listens on     127.0.0.1:8080, for this machine alone
 key            my-team, secret from env GATEWAY_KEY
+conversations  in {CONFIG / "gateway.sqlite3"}
 log            info, auto
 
 vendor hardwire
@@ -43,13 +47,44 @@ vendor chatbase
     at         https://www.chatbase.co/api/v2
     api_key    set, env CHATBASE_API_KEY
 
+vendor dynamiq
+    protocol   dynamiq (Dynamiq)
+    at         https://api.getdynamiq.ai
+    app        https://YOUR-APP-HOSTNAME
+    api_key    set, env DYNAMIQ_API_KEY
+
+vendor dimedove
+    protocol   dimedove (Dimedove)
+    at         https://api.dimedove.com/v1
+    api_key    set, env DIMEDOVE_API_KEY
+
+vendor sema4
+    protocol   sema4 (Sema4.ai)
+    at         https://YOUR-DEPLOYMENT-HOST/tenants/YOUR-TENANT-ID/api/v2
+    api_key    set, env SEMA4_API_KEY
+
 route support (the default)
     target 1   chatbase (chatbase), agent "YOUR-AGENT-ID", upstream_stream true
                connect 5 s, first event 60 s, idle 300 s, total 1800 s
     headers after 10 s, a heartbeat every 10 s
 
 route research
-    target 1   hardwire (hardwire), model "gpt-4o", workflow_id null, upstream_stream true
+    target 1   hardwire (hardwire), model "gpt-4o", upstream_stream true
+               connect 5 s, first event 60 s, idle 300 s, total 1800 s
+    headers after 10 s, a heartbeat every 10 s
+
+route cases
+    target 1   dynamiq (dynamiq), app "00000000-0000-0000-0000-000000000000"
+               connect 5 s, first event 60 s, idle 300 s, total 1800 s
+    headers after 10 s, a heartbeat every 10 s
+
+route shop
+    target 1   dimedove (dimedove), app "YOUR-APP-ID", upstream_stream true, tool_outputs true
+               connect 5 s, first event 60 s, idle 300 s, total 1800 s
+    headers after 10 s, a heartbeat every 10 s
+
+route analysis
+    target 1   sema4 (sema4), agent "YOUR-AGENT-ID", authorization "bearer", upstream_stream true
                connect 5 s, first event 60 s, idle 300 s, total 1800 s
     headers after 10 s, a heartbeat every 10 s
 
@@ -85,6 +120,9 @@ def test_check_tells_of_every_secret_that_is_not_set(
         "gateway.toml: vendors.hardwire.credentials.email: the environment variable HARDWIRE_EMAIL is not set",
         "gateway.toml: vendors.hardwire.credentials.password: the environment variable HARDWIRE_PASSWORD is not set",
         "gateway.toml: vendors.chatbase.credentials.api_key: the environment variable CHATBASE_API_KEY is not set",
+        "gateway.toml: vendors.dynamiq.credentials.api_key: the environment variable DYNAMIQ_API_KEY is not set",
+        "gateway.toml: vendors.dimedove.credentials.api_key: the environment variable DIMEDOVE_API_KEY is not set",
+        "gateway.toml: vendors.sema4.credentials.api_key: the environment variable SEMA4_API_KEY is not set",
     ]
 
 
@@ -129,10 +167,11 @@ def test_check_explains_a_public_gateway_with_several_hosts(tmp_path: Path, caps
     """)
     assert main(["check", str(file)]) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown[:4] == [
+    assert shown[:5] == [
         "listens on     0.0.0.0:8080, for every machine that reaches it",
         "key            a, sha256 from the file",
         "simulation     on 127.0.0.1, port 8091",
+        f"conversations  in {tmp_path / 'gateway.sqlite3'}",
         "log            info, auto",
     ]
     assert "    vendor events are passed on" in shown
@@ -249,10 +288,25 @@ def test_a_port_in_use_is_told_in_one_line() -> None:
 
 
 @pytest.mark.process
+def test_a_file_that_is_no_store_of_ours_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "gateway.sqlite3").write_text("some notes of somebody else's, and no database at all")
+    (tmp_path / "gateway.toml").write_text((CONFIG / "demo.toml").read_text().replace('"memory"', '"sqlite"'))
+    refused = subprocess.run(
+        [*GATEWAY, "serve", "--config", str(tmp_path / "gateway.toml"), "--port", "0"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert refused.stderr == f"gateway: {tmp_path / 'gateway.sqlite3'}: file is not a database\n"
+
+
+@pytest.mark.process
 def test_the_demonstration_answers_and_its_log_holds_no_secret() -> None:
     with subprocess.Popen(
         [*GATEWAY, "serve", "--config", str(CONFIG / "demo.toml"), "--port", "0"],
-        env={**os.environ, "HARDWIRE_DEMO_PASSWORD": "canary-password", "CHATBASE_DEMO_API_KEY": "canary-api-key"},
+        env={**os.environ, "HARDWIRE_DEMO_PASSWORD": "canary-password", "SEMA4_DEMO_API_KEY": "canary-api-key"},
         stderr=subprocess.PIPE,
         text=True,
     ) as served:
@@ -265,12 +319,11 @@ def test_the_demonstration_answers_and_its_log_holds_no_secret() -> None:
         served.send_signal(signal.SIGTERM)
         log = served.stderr.read()
         assert served.wait(20) == 0
-    assert listening["routes"] == ["chatbase", "hardwire"]
+    assert listening["routes"] == ["chatbase", "dimedove", "dynamiq", "hardwire", "sema4"]
     assert [(answer["vendor"], answer["status"]) for answer in answers] == [
-        ("chatbase", "completed"),
-        ("hardwire", "completed"),
+        (route, "completed") for route in listening["routes"]
     ]
-    assert log.count('"event":"message"') == 2
+    assert log.count('"event":"message"') == 5
     assert "canary" not in log
 
 

@@ -20,6 +20,7 @@ from gateway import settings as s
 from gateway.app import build_gateway
 from gateway.canonical.blocks import Blocks, Numbering
 from gateway.canonical.errors import GatewayError
+from gateway.conversations.memory import MemoryStore
 from gateway.protocols.base import Authorization, Calls, Credentials, Descriptor, Headers, VendorRequest
 from gateway.protocols.hardwire import HARDWIRE
 from gateway.protocols.hardwire.translator import HardwireTarget, HardwireTranslator
@@ -295,7 +296,14 @@ async def test_nothing_that_is_built_shows_a_secret_in_its_repr(tmp_path: Path) 
     path = tmp_path / "gateway.toml"
     path.write_text(configuration(tmp_path))
     settings = s.load(path, BUILT_IN, environ=ENVIRON)
-    gateway = build_gateway(settings, BUILT_IN, structlog.get_logger(), Metrics("0"), "http://127.0.0.1:9")
+    gateway = build_gateway(
+        settings,
+        BUILT_IN,
+        structlog.get_logger(),
+        metrics=Metrics("0"),
+        store=MemoryStore(),
+        simulated="http://127.0.0.1:9",
+    )
     digest = hashlib.sha256(ENVIRON["GATEWAY_KEY"].encode())
     built = [settings, *settings.vendors.values(), *settings.keys, gateway.edge, gateway.routes, gateway.relay._vendors]
     shown = [f"{each!r} {each!s} {each}" for each in built]

@@ -12,6 +12,7 @@ import structlog
 from msgspec import Struct
 
 from gateway.app import build_gateway
+from gateway.conversations.memory import MemoryStore
 from gateway.protocols.registry import BUILT_IN
 from gateway.server.application import build_application
 from gateway.settings import load
@@ -41,7 +42,14 @@ def test_every_route_has_a_row(tmp_path: Path) -> None:
     file = tmp_path / "gateway.toml"
     file.write_text(DEMO)
     settings = load(file, BUILT_IN, environ={})
-    gateway = build_gateway(settings, BUILT_IN, structlog.get_logger(), Metrics("0"), "http://127.0.0.1:9")
+    gateway = build_gateway(
+        settings,
+        BUILT_IN,
+        structlog.get_logger(),
+        metrics=Metrics("0"),
+        store=MemoryStore(),
+        simulated="http://127.0.0.1:9",
+    )
     dialects = [make() for descriptor in BUILT_IN.values() if (make := descriptor.dialect) is not None]
     app = build_application(gateway, dialects)
     served = {

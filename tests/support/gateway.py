@@ -242,6 +242,7 @@ async def running_gateway(
     deadlines: Mapping[str, float] = QUICK,
     route: str = "",
     tables: str = "",
+    store: str = "memory",
     protocols: Mapping[str, Descriptor] = BUILT_IN,
     bugs: range = NONE,
 ) -> AsyncIterator[RunningGateway]:
@@ -250,6 +251,8 @@ async def running_gateway(
     times = ", ".join(f"{name} = {seconds}" for name, seconds in {**QUICK, **deadlines}.items())
     path = tmp_path / "gateway.toml"
     path.write_text(f"""
+[store]
+kind = "{store}"
 [vendors.acme]
 protocol = "{protocol}"
 base_url = "{base_url}"

@@ -28,6 +28,8 @@ from tests.support.scripts import RawClient
 
 DEMO = """
 default_route = "hardwire"
+[store]
+kind = "memory"
 [simulation]
 port = 0
 [vendors.hardwire]
@@ -48,6 +50,8 @@ targets = [{ vendor = "chatbase", agent = "demo-agent" }]
 """
 
 _SCRIPTED = """
+[store]
+kind = "memory"
 [vendors.acme]
 protocol = "hardwire"
 base_url = "%s"
@@ -97,6 +101,9 @@ class KeptLog:
 
     def info(self, event: str, **fields: Any) -> None:
         self.lines.append({"event": event, "level": "info", **fields})
+
+    def warning(self, event: str, **fields: Any) -> None:
+        self.lines.append({"event": event, "level": "warning", **fields})
 
     def error(self, event: str, exc_info: BaseException | None = None, **fields: Any) -> None:
         told = "".join(traceback.format_exception(exc_info)) if exc_info is not None else None

@@ -1,0 +1,128 @@
+"""One message as the relay's core is asked it, target by target: what is asked, and what each vendor knows already."""
+
+from collections.abc import Mapping
+
+import msgspec
+from msgspec import Struct
+
+from gateway.canonical.blocks import Blocks
+from gateway.canonical.errors import GatewayError
+from gateway.canonical.events import MessageStarted
+from gateway.canonical.message import FilePart, ImagePart, InputResponsePart, ToolResultPart
+from gateway.canonical.turn import HistoryMessage, MessageRequest, Turn
+from gateway.conversations.store import Binding, BindingKey, StoredFile
+from gateway.framing.typed import UNREADABLE, explain
+from gateway.protocols.base import Descriptor, Translator
+from gateway.relay.relay import Relay
+from gateway.routing.plan import Route, Target
+from gateway.server.ids import Ids
+
+ANSWERS = (ToolResultPart, InputResponsePart)
+"""Parts that mean nothing in any other conversation of a vendor."""
+
+
+class Known(Struct):
+    """What a conversation brings along: the bindings, the files it names, and by binding what that vendor missed."""
+
+    bindings: dict[BindingKey, Binding] = {}
+    files: list[StoredFile] = []
+    missed: dict[BindingKey, list[HistoryMessage]] = {}
+
+
+class Asked:
+    """`relay.core.Ask`."""
+
+    def __init__(
+        self,
+        request: MessageRequest,
+        started: MessageStarted,
+        request_id: str,
+        *,
+        route: Route,
+        protocols: Mapping[str, Descriptor],
+        known: Known,
+        ids: Ids,
+        relay: Relay,
+    ) -> None:
+        self.request = request
+        self.started = started
+        self.request_id = request_id
+        self.route = route
+        self.wants_vendor_events = route.vendor_events
+        self.rebound: list[str] = []
+        """Vendors that had lost the conversation, so that a new one was begun there."""
+        self._protocols = protocols
+        self._known = known
+        self._ids = ids
+        self._relay = relay
+        self._parts = request.parts()
+        self._options = read_options(request.vendor_options, protocols) if request.vendor_options else {}
+        if any(isinstance(part, (FilePart, ImagePart)) for part in self._parts):
+            self._check_files()
+
+    def turn(self, target: Target) -> Turn:
+        request, known, key = self.request, self._known, self.binding_key(target)
+        binding = known.bindings.get(key)
+        return Turn(
+            parts=self._parts,
+            new_id=self._ids.uuid,
+            history=request.history,
+            missed=known.missed.get(key, []),
+            instructions=request.instructions,
+            tools=request.tools,
+            tool_choice=request.tool_choice,
+            parameters=request.parameters,
+            user_id=request.user_id,
+            metadata=request.metadata,
+            options=self._options.get(target.protocol),
+            vendor_ids={} if binding is None else binding.vendor_ids,
+            files={file.id: file.ref for file in known.files if file.key == key},
+            stream=request.stream,
+        )
+
+    def translator(self, target: Target, blocks: Blocks) -> Translator:
+        make = self._protocols[target.protocol].translator
+        if make is None:
+            raise GatewayError("internal", "a target's protocol has no translator")
+        return make(target.settings, blocks)
+
+    def rebind(self, target: Target) -> bool:
+        """Whether the conversation that the vendor does not know any more can be begun anew there; once at most."""
+        if any(isinstance(part, ANSWERS) for part in self._parts):
+            return False
+        if self._known.bindings.pop(self.binding_key(target), None) is None:
+            return False
+        self.rebound.append(target.vendor)
+        return True
+
+    def is_secret(self, target: Target, text: str) -> bool:
+        return any(secret in text for secret in self._relay.vendor(target.vendor).credentials.values())
+
+    def binding_key(self, target: Target) -> BindingKey:
+        return BindingKey(target.vendor, self._protocols[target.protocol].scope(target.settings))
+
+    def _check_files(self) -> None:
+        known = {file.id for file in self._known.files}
+        for number, part in enumerate(self._parts):
+            if isinstance(part, (FilePart, ImagePart)) and part.file_id is not None and part.file_id not in known:
+                path = f"$.content[{number}].file_id"
+                raise GatewayError("not_found", "the conversation has no such file", details={"path": path})
+
+
+def read_options(given: Mapping[str, dict[str, object]], protocols: Mapping[str, Descriptor]) -> dict[str, Struct]:
+    """`vendor_options`, typed by each protocol. Raises `bad_request` for a protocol or a key that there is not."""
+    options = {}
+    for name, values in given.items():
+        path = f"$.vendor_options.{name}"
+        descriptor = protocols.get(name)
+        if descriptor is None or descriptor.translator is None:
+            raise GatewayError("bad_request", f"{path}: no such protocol", details={"path": path})
+        try:
+            options[name] = msgspec.convert(values, descriptor.options)
+        except UNREADABLE as error:
+            inner, problem = explain(error)
+            path += inner.removeprefix("$")
+            raise GatewayError(
+                "bad_request", f"{path}: {problem}", details={"path": path, "problem": problem}
+            ) from error
+    return options

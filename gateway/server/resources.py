@@ -1,0 +1,110 @@
+"""Every operation of a dialect other than `message`: who asks, what, one result, one line in the log.
+
+JSON       the dialect reads the ask and writes the result
+uploads    the body is streamed past (see `files.py`)
+downloads  a file, or a table in a format of its own
+"""
+
+import time
+
+import msgspec
+from aiohttp import web
+
+from gateway.canonical.errors import GatewayError
+from gateway.canonical.resources import (
+    Ask,
+    CreateConversation,
+    DownloadFile,
+    ListFiles,
+    ReadDataFrame,
+    Result,
+    UploadFiles,
+)
+from gateway.protocols.base import ClientRequest, Dialect, Operation
+from gateway.relay.downstream import ClientGone
+from gateway.server.conversations import Conversations
+from gateway.server.edge import refuse
+from gateway.server.errands import Desk
+from gateway.server.files import UNTYPED, Files, media_type_of
+from gateway.server.gateway import MAX_SHOWN, REQUEST_ID, Gateway
+from gateway.server.messages import read_body
+
+CREATED: tuple[type[Ask], ...] = (CreateConversation, UploadFiles)
+
+
+class ResourceHandler:
+    def __init__(self, gateway: Gateway, dialect: Dialect, operation: Operation) -> None:
+        self._gateway = gateway
+        self._dialect = dialect
+        self._operation: Operation = operation
+        self._conversations = Conversations(gateway)
+        self._files = Files(gateway)
+        self._desk = Desk(gateway)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        began = time.monotonic()
+        owner = None
+        code: str | None = None
+        try:
+            owner = self._owner(request)
+            return await self._answer(request, owner)
+        except GatewayError as error:
+            code = error.code
+            self._count_store_failure(error)
+            return refuse(self._dialect, error, request[REQUEST_ID])
+        except ClientGone:
+            code = "canceled"
+            return web.Response(status=499)  # nobody reads it: the connection is gone
+        finally:
+            self._gateway.log.info(
+                "resource",
+                request_id=request[REQUEST_ID],
+                key=owner,
+                dialect=self._dialect.name,
+                operation=self._operation,
+                conversation_id=request.match_info.get("conversation_id", "")[:MAX_SHOWN] or None,
+                code=code,
+                duration=round(time.monotonic() - began, 4),
+            )
+
+    def _owner(self, request: web.Request) -> str:
+        return self._gateway.keys.owner(self._dialect.credential(ClientRequest(request.headers, b"")))
+
+    async def _answer(self, request: web.Request, owner: str) -> web.StreamResponse:
+        asked = ClientRequest(request.headers, b"", dict(request.match_info), dict(request.query))
+        if self._operation == "create_conversation":
+            edge = self._gateway.edge
+            asked = msgspec.structs.replace(asked, body=await read_body(request, edge.max_body, edge.body_deadline))
+        ask = self._dialect.read_ask(self._operation, asked)
+        match ask:
+            case DownloadFile():
+                return await self._files.download(ask, owner, request)
+            case ReadDataFrame() if ask.slice.format != "json":
+                return await self._download_table(ask, owner, request)
+            case UploadFiles():
+                result: Result = await self._files.upload(ask, owner, request)
+            case ListFiles():
+                result = await self._files.list_files(ask, owner)
+            case _:
+                result = await self._conversations.perform(ask, owner)
+        return web.Response(
+            status=201 if isinstance(ask, CREATED) else 200,
+            body=self._dialect.write_result(result),
+            content_type="application/json",
+            headers={"X-Request-Id": request[REQUEST_ID]},
+        )
+
+    async def _download_table(self, ask: ReadDataFrame, owner: str, request: web.Request) -> web.StreamResponse:
+        target, binding = await self._conversations.frames_of(ask, owner)
+        async with self._desk.download(
+            target,
+            "read_data_frame",
+            "data_frames",
+            lambda port: port.download(binding.vendor_ids, ask.name, ask.slice),
+        ) as found:
+            name = f"{ask.name}.{ask.slice.format}"
+            return await self._files.pass_on(request, found, name, media_type_of(found.headers) or UNTYPED)
+
+    def _count_store_failure(self, error: GatewayError) -> None:
+        if error.code == "store_unavailable":
+            self._gateway.metrics.store_failure(self._operation)
