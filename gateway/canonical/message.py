@@ -127,6 +127,8 @@ Part = (
 
 
 class Message(Struct, frozen=True, omit_defaults=True):
+    """`regenerates` is the id of the answer that this one was asked for instead of."""
+
     id: str
     conversation_id: str
     role: Role
@@ -144,3 +146,4 @@ class Message(Struct, frozen=True, omit_defaults=True):
     model: str | None = None
     error: ErrorBody | None = None
     vendor_ids: dict[str, str] = {}
+    regenerates: str | None = None

@@ -98,7 +98,7 @@ class Store(Protocol):
         ...
 
     async def resume(self, conversation_id: str, owner: str, messages: list[Message]) -> Bindings:
-        """Starts the next message: `messages` are the question and, last, the answer, which is still running."""
+        """Starts the next message: `messages` are its question, if it has one, and last the answer, which runs."""
         ...
 
     def end(self, conversation_id: str, ending: Ending) -> Awaitable[None]:

@@ -142,7 +142,7 @@ class Errands:
         """A kept connection that turns out closed fails nothing that may be repeated."""
         if request.after:
             await asyncio.sleep(request.after)
-        rendered = await render(request, errand.vendor, headers)
+        rendered = render(request, errand.vendor, headers)
         kept = self._pool.take_idle(rendered.origin) if rendered.pieces is None else None
         if kept is not None:
             try:

@@ -44,7 +44,7 @@ class Rendered(Struct, frozen=True):
         return f"Rendered({self.origin})"  # the head holds a credential
 
 
-async def render(request: VendorRequest, vendor: Vendor, headers: dict[str, str]) -> Rendered:
+def render(request: VendorRequest, vendor: Vendor, headers: dict[str, str]) -> Rendered:
     origin, base_path = vendor.base(request.base)
     body = request.body
     if isinstance(body, Form):

@@ -146,7 +146,9 @@ class Run:
     async def _send(self, request: VendorRequest, vendor: Vendor) -> Connection:
         if request.after:
             await self._interruptibly(asyncio.sleep(request.after))
-        rendered = await render(request, vendor, self.core.request_headers)
+        rendered = render(request, vendor, self.core.request_headers)
+        if rendered.pieces is not None:
+            raise RuntimeError("a message's request holds an upload")
         pool = self._carrier.pool
         connection = pool.take_idle(rendered.origin)
         if connection is None:

@@ -8,8 +8,8 @@ from msgspec import Struct
 from gateway.canonical.blocks import Blocks
 from gateway.canonical.errors import GatewayError
 from gateway.canonical.events import MessageStarted
-from gateway.canonical.message import FilePart, ImagePart, InputResponsePart, ToolResultPart
-from gateway.canonical.turn import HistoryMessage, MessageRequest, Turn
+from gateway.canonical.message import FilePart, ImagePart, InputResponsePart, Message, ToolResultPart
+from gateway.canonical.turn import AskPart, HistoryMessage, MessageRequest, Turn
 from gateway.conversations.store import Binding, BindingKey, StoredFile
 from gateway.framing.typed import UNREADABLE, explain
 from gateway.protocols.base import Descriptor, Translator
@@ -21,9 +21,18 @@ ANSWERS = (ToolResultPart, InputResponsePart)
 """Parts that mean nothing in any other conversation of a vendor."""
 
 
+class Anew(Struct, frozen=True):
+    """A turn that is to be answered anew."""
+
+    question: Message
+    answer: Message
+
+
 class Known(Struct):
     """What a conversation brings along: the bindings, the files it names, and by binding what that vendor missed."""
 
+    question_id: str
+    anew: Anew | None = None
     bindings: dict[BindingKey, Binding] = {}
     files: list[StoredFile] = []
     missed: dict[BindingKey, list[HistoryMessage]] = {}
@@ -55,7 +64,8 @@ class Asked:
         self._known = known
         self._ids = ids
         self._relay = relay
-        self._parts = request.parts()
+        self._parts = _parts(request, known.anew)
+        self.question_id = known.question_id
         self._options = read_options(request.vendor_options, protocols) if request.vendor_options else {}
         if any(isinstance(part, (FilePart, ImagePart)) for part in self._parts):
             self._check_files()
@@ -77,6 +87,7 @@ class Asked:
             options=self._options.get(target.protocol),
             vendor_ids={} if binding is None else binding.vendor_ids,
             files={file.id: file.ref for file in known.files if file.key == key},
+            regenerates=self._regenerates(target),
             stream=request.stream,
         )
 
@@ -101,12 +112,26 @@ class Asked:
     def binding_key(self, target: Target) -> BindingKey:
         return BindingKey(target.vendor, self._protocols[target.protocol].scope(target.settings))
 
+    def _regenerates(self, target: Target) -> str | None:
+        anew = self._known.anew
+        if anew is None:
+            return None
+        if anew.answer.vendor != target.vendor or "message" not in anew.answer.vendor_ids:
+            raise GatewayError("unsupported", "the vendor does not know that answer", details={"path": "$.regenerate"})
+        return anew.answer.vendor_ids["message"]
+
     def _check_files(self) -> None:
         known = {file.id for file in self._known.files}
         for number, part in enumerate(self._parts):
             if isinstance(part, (FilePart, ImagePart)) and part.file_id is not None and part.file_id not in known:
                 path = f"$.content[{number}].file_id"
                 raise GatewayError("not_found", "the conversation has no such file", details={"path": path})
+
+
+def _parts(request: MessageRequest, anew: Anew | None) -> list[AskPart]:
+    if anew is None:
+        return request.parts()
+    return [part for part in anew.question.parts if isinstance(part, AskPart)]
 
 
 def read_options(given: Mapping[str, dict[str, object]], protocols: Mapping[str, Descriptor]) -> dict[str, Struct]:

@@ -3,6 +3,7 @@
 A client's `X-Request-Id` is kept where it is a plain name, and refused otherwise: it goes into headers and log lines.
 """
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 
@@ -77,6 +78,23 @@ def refuse(dialect: Dialect, error: GatewayError, request_id: str) -> web.Respon
     if error.code in {"payload_too_large", "request_timeout"}:
         response.force_close()
     return response
+
+
+async def read_body(request: web.Request, limit: int, deadline: float) -> bytes:
+    """The whole body. Raises `payload_too_large` before reading one that says so, and `request_timeout`."""
+    if (request.content_length or 0) > limit:
+        raise GatewayError("payload_too_large", f"the body is over {limit} bytes")
+    try:
+        if request.content.is_eof():
+            return await request.read()
+        async with asyncio.timeout(deadline):
+            return await request.read()
+    except TimeoutError as error:
+        raise GatewayError("request_timeout", "the body did not come in time") from error
+    except web.HTTPRequestEntityTooLarge as error:
+        raise GatewayError("payload_too_large", f"the body is over {limit} bytes") from error
+    except web.RequestPayloadError as error:
+        raise GatewayError("bad_request", "the body cannot be decoded") from error
 
 
 def _refuse_odd_headers(request: web.Request) -> None:

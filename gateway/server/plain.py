@@ -1,10 +1,12 @@
 """The small handlers: which routes there are, whether the process lives and is ready, and its metrics."""
 
+from collections.abc import Mapping
+
 import msgspec
 from aiohttp import web
 
-from gateway.protocols.base import ClientRequest
-from gateway.routing.plan import Route
+from gateway.protocols.base import ClientRequest, Support
+from gateway.routing.plan import Route, Target
 from gateway.server.gateway import GATEWAY, Gateway
 
 
@@ -33,12 +35,18 @@ async def metrics(request: web.Request) -> web.Response:
 
 
 def _describe(gateway: Gateway, route: Route) -> dict[str, object]:
-    targets = [
-        {"vendor": target.vendor, "protocol": target.protocol, **msgspec.to_builtins(target.settings)}
-        for target in route.targets
-    ]
-    first = gateway.protocols[route.targets[0].protocol]
-    return {"name": route.name, "targets": targets, "capabilities": dict(first.capabilities)}
+    """A target that cannot do the same as the first one, which is the one that is asked, tells its own capabilities."""
+    capabilities = _capabilities(gateway, route.targets[0])
+    targets: list[dict[str, object]] = []
+    for target in route.targets:
+        told = {"vendor": target.vendor, "protocol": target.protocol, **msgspec.to_builtins(target.settings)}
+        own = _capabilities(gateway, target)
+        targets.append(told if own == capabilities else {**told, "capabilities": own})
+    return {"name": route.name, "targets": targets, "capabilities": capabilities}
+
+
+def _capabilities(gateway: Gateway, target: Target) -> Mapping[str, Support]:
+    return gateway.protocols[target.protocol].capabilities
 
 
 def _json(document: object, status: int = 200) -> web.Response:

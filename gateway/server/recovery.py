@@ -10,9 +10,7 @@ import asyncio
 from typing import Literal
 
 from gateway.canonical.errors import GatewayError
-from gateway.canonical.events import MessageStarted
 from gateway.canonical.message import Message, TextPart
-from gateway.canonical.resources import MAX_PAGE, PageOf
 from gateway.canonical.turn import HistoryMessage
 from gateway.conversations.store import Binding
 from gateway.protocols.base import Clue, VendorMessage
@@ -35,16 +33,14 @@ class Recovery:
         self._gateway = gateway
         self._desk = Desk(gateway)
 
-    async def recover(
-        self, known: Known, route: Route, started: MessageStarted, owner: str, user_id: str | None
-    ) -> None:
-        """Makes every uncertain binding of the route's targets a certain one, or drops it, in `known`."""
-        transcript: list[Message] | None = None
+    async def recover(self, known: Known, route: Route, transcript: list[Message], user_id: str | None) -> None:
+        """Makes every uncertain binding of the route's targets a certain one, or drops it, in `known`.
+
+        `transcript` is what was said before, the oldest first.
+        """
         for target in route.targets:
             binding = known.bindings.get(self._desk.key_of(target))
             if binding is not None and binding.uncertain is not None:
-                if transcript is None:
-                    transcript = await self._transcript(started, owner)
                 await self._settle(known, target, binding, transcript, user_id)
 
     async def _settle(
@@ -88,18 +84,6 @@ class Recovery:
     def _may_search(self, user_id: str | None) -> bool:
         """Whether what is found in the vendor's own list can only be this user's: that list shows everybody's."""
         return user_id is not None and self._gateway.keys.is_one_caller
-
-    async def _transcript(self, started: MessageStarted, owner: str) -> list[Message]:
-        """What was said before the turn that has just begun, the oldest first."""
-        found: list[Message] = []
-        cursor: str | None = None
-        while True:
-            page = await self._gateway.store.messages(started.conversation_id, owner, PageOf(MAX_PAGE, cursor))
-            found += page.data
-            cursor = page.next_cursor
-            if cursor is None:
-                break
-        return found[:-2]
 
 
 def _turn_of(binding: Binding, transcript: list[Message]) -> list[Message]:

@@ -23,11 +23,10 @@ from gateway.canonical.resources import (
 from gateway.protocols.base import ClientRequest, Dialect, Operation
 from gateway.relay.downstream import ClientGone
 from gateway.server.conversations import Conversations
-from gateway.server.edge import refuse
+from gateway.server.edge import read_body, refuse
 from gateway.server.errands import Desk
 from gateway.server.files import UNTYPED, Files, media_type_of
 from gateway.server.gateway import MAX_SHOWN, REQUEST_ID, Gateway
-from gateway.server.messages import read_body
 
 CREATED: tuple[type[Ask], ...] = (CreateConversation, UploadFiles)
 

@@ -22,7 +22,7 @@ async def upload(*pieces: bytes) -> AsyncIterator[bytes]:
 
 async def form_of(*parts: FormPart) -> tuple[Rendered, str]:
     """A form as it is sent, and its boundary."""
-    rendered = await render(VendorRequest("POST", "/files", body=Form(parts)), VENDOR, {"X-Key": "k"})
+    rendered = render(VendorRequest("POST", "/files", body=Form(parts)), VENDOR, {"X-Key": "k"})
     _, _, rest = rendered.head.decode().partition("Content-Type: multipart/form-data; boundary=")
     return rendered, rest.partition("\r\n")[0]
 
@@ -30,15 +30,15 @@ async def form_of(*parts: FormPart) -> tuple[Rendered, str]:
 async def test_a_request_goes_to_the_base_url_that_it_names() -> None:
     post = VendorRequest("POST", "/chat", body=b"{}")
     head = b"POST /v1/chat HTTP/1.1\r\nHost: acme.test\r\n" + OURS + b"X-Key: k\r\nContent-Length: 2\r\n\r\n"
-    assert await render(post, VENDOR, {"X-Key": "k"}) == Rendered(ACME, head, b"{}")
+    assert render(post, VENDOR, {"X-Key": "k"}) == Rendered(ACME, head, b"{}")
     get = VendorRequest("GET", "/a", base="files")
     head = b"GET /a HTTP/1.1\r\nHost: files.acme.test\r\n" + OURS + b"\r\n"
-    assert await render(get, VENDOR, {}) == Rendered(FILES, head)
+    assert render(get, VENDOR, {}) == Rendered(FILES, head)
 
 
 async def test_a_base_url_that_is_not_configured_is_unsupported() -> None:
     with pytest.raises(GatewayError) as caught:
-        await render(VendorRequest("GET", "/a", base="apps"), VENDOR, {})
+        render(VendorRequest("GET", "/a", base="apps"), VENDOR, {})
     assert (caught.value.code, caught.value.message) == (
         "unsupported",
         "the vendor is configured without its base URL 'apps'",
@@ -46,7 +46,7 @@ async def test_a_base_url_that_is_not_configured_is_unsupported() -> None:
 
 
 async def test_what_is_rendered_does_not_show_its_credential() -> None:
-    rendered = await render(VendorRequest("GET", "/a"), VENDOR, {"Authorization": "Bearer sk-123"})
+    rendered = render(VendorRequest("GET", "/a"), VENDOR, {"Authorization": "Bearer sk-123"})
     assert b"sk-123" in rendered.head
     assert "sk-123" not in repr(rendered)
 

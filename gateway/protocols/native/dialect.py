@@ -104,6 +104,8 @@ def _check(asked: MessageRequest) -> None:
     """What the types cannot say."""
     if (asked.content is None) == (asked.regenerate is None):
         raise refuse("$.content", "either `content` or `regenerate` is needed, not both")
+    if asked.regenerate is not None and asked.conversation_id is None:
+        raise refuse("$.conversation_id", "`regenerate` needs its conversation")
     if asked.history and asked.conversation_id is not None:
         raise refuse("$.history", "`history` does not go together with `conversation_id`")
     check_metadata(asked.metadata)

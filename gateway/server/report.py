@@ -1,0 +1,114 @@
+"""What is told of a message after its end: the metrics, and its one access line."""
+
+import time
+
+from msgspec import Struct
+
+from gateway.canonical.errors import GatewayError
+from gateway.relay.core import Attempt, Core
+from gateway.server.asked import Asked
+from gateway.server.gateway import Gateway
+
+
+class _Timing(Struct):
+    """Seconds since the request came in; None where it never came to that."""
+
+    total: float
+    first_event: float | None
+    first_text: float | None
+
+
+class Reporter:
+    def __init__(self, gateway: Gateway, dialect: str) -> None:
+        self._gateway = gateway
+        self._dialect = dialect
+
+    def report(self, core: Core, ask: Asked, owner: str) -> None:
+        metrics, timing = self._gateway.metrics, _timing(core)
+        for attempt in core.attempts:
+            self._count_attempt(attempt)
+        for bug in core.bugs:
+            metrics.unhandled_error()
+            self._gateway.log.error("unhandled", request_id=ask.request_id, exc_info=bug)
+        for vendor in ask.rebound:
+            metrics.rebound(vendor)
+        metrics.message(
+            route=ask.route.name,
+            vendor=core.target.vendor,
+            outcome=core.outcome or "canceled",
+            duration=timing.total,
+            first_event=timing.first_event,
+            first_text=timing.first_text,
+            heartbeats=core.answer.heartbeats,
+        )
+        self._write_access_line(core, ask, owner, timing)
+
+    def report_unstored(self, error: GatewayError, ask: Asked) -> None:
+        """The client has its answer already, so a store that fails is for the log and the metrics."""
+        self._gateway.metrics.store_failure("end")
+        self._gateway.log.error(
+            "not stored",
+            request_id=ask.request_id,
+            conversation_id=ask.started.conversation_id,
+            message_id=ask.started.message_id,
+            code=error.code,
+            reason=str(error.__cause__ or error.message),
+        )
+
+    def _count_attempt(self, attempt: Attempt) -> None:
+        metrics, target = self._gateway.metrics, attempt.target
+        metrics.attempt(
+            vendor=target.vendor,
+            protocol=target.protocol,
+            outcome=attempt.outcome or "canceled",
+            to_headers=attempt.answered_after,
+            longest_gap=attempt.longest_gap,
+        )
+        if attempt.unknown_events:
+            metrics.unknown_vendor_events(target.protocol, attempt.unknown_events)
+        for kind, count in attempt.notices.items():
+            metrics.notice(target.protocol, kind, count)
+
+    def _write_access_line(self, core: Core, ask: Asked, owner: str, timing: _Timing) -> None:
+        error = core.error
+        self._gateway.log.info(
+            "message",
+            request_id=ask.request_id,
+            key=owner,
+            dialect=self._dialect,
+            route=ask.route.name,
+            vendor=core.target.vendor,
+            protocol=core.target.protocol,
+            conversation_id=ask.started.conversation_id,
+            message_id=ask.started.message_id,
+            stream=ask.request.stream,
+            outcome=core.outcome,
+            cause=core.attempts[-1].outcome,
+            code=error.code if error else None,
+            attempts=len(core.attempts),
+            events=len(core.answer.log),
+            duration=timing.total,
+            first_event=timing.first_event,
+            first_text=timing.first_text,
+            **(_vendors_words(error) if error else {}),
+        )
+
+
+def _vendors_words(error: GatewayError) -> dict[str, object]:
+    return {
+        "vendor_status": error.vendor_status,
+        "vendor_code": error.vendor_code,
+        "vendor_request_id": error.vendor_request_id,
+        "vendor_message": error.vendor_message,
+    }
+
+
+def _timing(core: Core) -> _Timing:
+    start = core.started_at
+    ended = core.ended_at if core.ended_at is not None else time.monotonic()
+    first_event, first_text = core.first_event_at, core.answer.first_text_at
+    return _Timing(
+        total=round(ended - start, 4),
+        first_event=None if first_event is None else round(first_event - start, 4),
+        first_text=None if first_text is None else round(first_text - start, 4),
+    )
