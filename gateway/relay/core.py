@@ -71,6 +71,10 @@ class Ask(Protocol):
         """Whether to ask the target again, for a conversation of its own: the vendor has lost the one it had."""
         ...
 
+    def rejoin(self, target: Target, vendor_ids: dict[str, str]) -> None:
+        """The next attempt there is in the conversation that the last one began, if it did."""
+        ...
+
     def is_secret(self, target: Target, text: str) -> bool:
         """Whether a text that a vendor sent, to be shown to a client, holds a credential of ours."""
         ...
@@ -292,7 +296,10 @@ class Core:
         """Whom the plan names; but a vendor that lost the conversation is asked for a new one first."""
         if failure is not None and failure.error.code == "upstream_not_found" and self._ask.rebind(failure.target):
             return failure.target, 0.0
-        return self._plan.next(failure, now)
+        chosen = self._plan.next(failure, now)
+        if failure is not None and chosen is not None and chosen[0] is failure.target:
+            self._ask.rejoin(failure.target, self._attempt.vendor_ids)
+        return chosen
 
     def _advance(self, response: VendorResponse | None, now: float) -> None:
         """Asks the translator for its next request; where there is none, the attempt is to be finished."""

@@ -62,6 +62,7 @@ class Asked:
         """Vendors that had lost the conversation, so that a new one was begun there."""
         self._protocols = protocols
         self._known = known
+        self._bound = set(known.bindings)
         self._ids = ids
         self._relay = relay
         self._parts = _parts(request, known.anew)
@@ -103,8 +104,21 @@ class Asked:
             return False
         if self._known.bindings.pop(self.binding_key(target), None) is None:
             return False
+        self._bound.discard(self.binding_key(target))
         self.rebound.append(target.vendor)
         return True
+
+    def rejoin(self, target: Target, vendor_ids: dict[str, str]) -> None:
+        if "conversation" in vendor_ids:
+            self._known.bindings.setdefault(self.binding_key(target), Binding(vendor_ids))
+
+    def binding(self, key: BindingKey) -> Binding | None:
+        """What the last attempt there was given."""
+        return self._known.bindings.get(key)
+
+    def was_bound(self, key: BindingKey) -> bool:
+        """Whether the vendor knew the conversation before this message, and still did."""
+        return key in self._bound
 
     def is_secret(self, target: Target, text: str) -> bool:
         return any(secret in text for secret in self._relay.vendor(target.vendor).credentials.values())

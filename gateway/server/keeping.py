@@ -82,18 +82,18 @@ class Keeper:
         )
         await self._gateway.store.end(opened.started.conversation_id, Ending(answer))
 
-    def end(self, core: Core, ask: Asked, opened: Opened) -> Awaitable[None]:
+    def end(self, core: Core, ask: Asked) -> Awaitable[None]:
         """Raises as the store does, when it is awaited."""
         bindings: dict[BindingKey, Binding | None] = {}
         for attempt in core.attempts:
             key = ask.binding_key(attempt.target)
-            before = opened.bindings.get(key)
+            before = ask.binding(key)
             if attempt.outcome == "completed":
                 bindings[key] = Binding(attempt.vendor_ids, seen=ask.started.message_id)
             elif attempt.is_uncertain:
                 known = attempt.vendor_ids if before is None else {**attempt.vendor_ids, **before.vendor_ids}
                 bindings[key] = Binding(known, before.seen if before else None, uncertain=ask.question_id)
-            elif before is None and "conversation" in attempt.vendor_ids:
+            elif not ask.was_bound(key) and "conversation" in attempt.vendor_ids:
                 bindings[key] = Binding(attempt.vendor_ids)
         return self._gateway.store.end(ask.started.conversation_id, Ending(answer_of(core, ask), bindings))
 

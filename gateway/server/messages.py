@@ -21,7 +21,7 @@ from gateway.routing.plan import FirstTarget, Plan
 from gateway.server.asked import Asked
 from gateway.server.edge import read_body, refuse
 from gateway.server.gateway import REQUEST_ID, Gateway
-from gateway.server.keeping import Keeper, Opened, answer_of
+from gateway.server.keeping import Keeper, answer_of
 from gateway.server.report import Reporter
 
 
@@ -66,15 +66,13 @@ class MessageHandler:
         except BaseException as error:
             await self._keeper.refuse(opened, error)
             raise
-        return await self._run(request, ask, plan, opened, began)
+        return await self._run(request, ask, plan, owner, began)
 
     def _check_ready(self) -> None:
         if not self._gateway.is_ready:
             raise GatewayError("overloaded", "the gateway takes no messages now", retry_after=1.0)
 
-    async def _run(
-        self, request: web.Request, ask: Asked, plan: Plan, opened: Opened, began: float
-    ) -> web.StreamResponse:
+    async def _run(self, request: web.Request, ask: Asked, plan: Plan, owner: str, began: float) -> web.StreamResponse:
         gateway, route = self._gateway, ask.route
         encoder = self._dialect.encoder() if ask.request.stream else None
         core = Core(ask, plan, encoder, began, limits=gateway.limits, pace=Pace(route.headers_after, route.heartbeat))
@@ -87,15 +85,15 @@ class MessageHandler:
         ending: Awaitable[None] | None = None
         try:
             last = await run.run()
-            ending = self._keeper.end(core, ask, opened)
+            ending = self._keeper.end(core, ask)
             return await self._respond(request, core, ask, downstream, last)
         except ClientGone:
             return web.Response(status=499)  # nobody reads it: the connection is gone
         finally:
             gateway.relay.end(run)
             gateway.metrics.stream_closed()
-            self._reporter.report(core, ask, opened.owner)
-            await self._settle(ending or self._keeper.end(core, ask, opened), ask)
+            self._reporter.report(core, ask, owner)
+            await self._settle(ending or self._keeper.end(core, ask), ask)
 
     async def _respond(
         self, request: web.Request, core: Core, ask: Asked, downstream: Downstream | None, last: bytes

@@ -76,6 +76,17 @@ HEARTBEAT = b": heartbeat\n\n"
 KEY = Authorization({"X-Key": "k"})
 
 
+class Founder(Parrot):
+    """Begins a conversation before its first message."""
+
+    def requests(self, turn: Turn) -> Calls[None]:
+        self.vendor_ids.update(turn.vendor_ids)
+        if "conversation" not in turn.vendor_ids:
+            created = yield VendorRequest("POST", "/create", effect="repeatable")
+            self.vendor_ids["conversation"] = created.body.decode()
+        yield ASK
+
+
 class InTurn:
     """A plan that asks each target once, and remembers why it was asked for the next."""
 
@@ -791,6 +802,17 @@ def test_a_document_that_failed_half_way_is_asked_for_elsewhere() -> None:
         replace(COMPLETED, vendor="spare"),
     ]
     assert played.core.answer.assembler.parts() == [TextPart("Hello", 0)]
+
+
+def test_who_limits_our_rate_is_asked_again_in_the_conversation_that_was_begun() -> None:
+    created = (Head(200, {}), Send(b"c-1"))
+    limited = (Head(429, {"Retry-After": "3"}),)
+    plan = FirstTarget((TARGET,), Pauses(), START)
+    played = run(created, limited, told(b"hello", b"close", b"stop"), make=Founder, plan=plan)
+    assert [request.path for request in played.requests] == ["/create", "/ask", "/ask"]
+    assert [attempt.outcome for attempt in played.core.attempts] == ["rate_limited", "completed"]
+    assert played.core.attempts[-1].vendor_ids == {"conversation": "c-1", "message": "m-1"}
+    assert played.seconds >= 3
 
 
 def test_after_content_nobody_else_is_asked() -> None:

@@ -110,6 +110,9 @@ class Question:
         bound, self._vendor_ids = self._vendor_ids, {}
         return bool(bound)
 
+    def rejoin(self, target: Target, vendor_ids: dict[str, str]) -> None:
+        self._vendor_ids = {**vendor_ids, **self._vendor_ids}
+
     def is_secret(self, target: Target, text: str) -> bool:
         return "canary" in text
 
