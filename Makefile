@@ -24,8 +24,9 @@ run: $(INSTALLED) ## the gateway on 127.0.0.1:PORT with simulated vendors; Ctrl-
 	echo; \
 	echo "Ready. In another terminal:"; \
 	echo; \
-	for body in '{"route":"hardwire","content":"Hello"}' '{"route":"chatbase","content":"Hello"}' \
-		'{"route":"hardwire","content":"Hello","stream":false}'; do \
+	for body in '{"route":"dynamiq","content":"Hello"}' '{"route":"chatbase","content":"Hello"}' \
+		'{"route":"dimedove","content":"Hello"}' '{"route":"hardwire","content":"Hello"}' \
+		'{"route":"sema4","content":"Hello"}' '{"route":"sema4","content":"Hello","stream":false}'; do \
 		echo "  curl -N http://127.0.0.1:$(PORT)/v1/messages -H 'Content-Type: application/json' -d '$$body'"; \
 	done; \
 	echo; \
