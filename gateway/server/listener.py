@@ -5,6 +5,7 @@ bytes it drips; no handler runs for it. Between two requests the keep-alive dead
 """
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,9 @@ LINGER = 1.0
 CLOSING = 5.0
 """Seconds that handlers may take to end once their streams were ended."""
 
+SEND_BUFFER = 128 * 1024
+"""Bytes that the kernel takes for a client that does not read; by itself it would take 4 MB."""
+
 OnLate = Callable[[], None]
 
 
@@ -40,6 +44,7 @@ class DeadlineHandler(RequestHandler):
         self._deadline_handle: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         super().connection_made(transport)
         self._wait_for_head()
 

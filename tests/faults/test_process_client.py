@@ -63,9 +63,9 @@ PASSWORD = (
 )
 
 JSON_TYPE = "Content-Type: application/json"
-SLOW_CLIENTS = 200
-MEMORY_OF_SLOW_CLIENT = 8 * 1024 * 1024
-"""The kernel takes up to 4 MB from us before slowness shows, and what was sent is kept for the transcript."""
+SLOW_CLIENTS = 1000
+MEMORY_OF_SLOW_CLIENT = 1024 * 1024
+"""What the kernel takes before slowness shows was sent, and is kept for the transcript."""
 FLOOD = chunk(b'data: {"type":"content","delta":"%b"}\n\n' % (b"x" * 16_384))
 
 
@@ -256,22 +256,22 @@ async def test_a_client_that_does_not_read_its_document_is_cut(tmp_path: Path) -
 
 
 async def test_a_client_that_reads_slowly_but_steadily_gets_it_all(tmp_path: Path) -> None:
-    script = [Read(), Write(HEAD + chunk(START) + FLOOD * 400), *told(END)[1:], Hold()]
+    script = [Read(), Write(HEAD + chunk(START) + FLOOD * 200), *told(END)[1:], Hold()]
     async with (
         ScriptServer(script) as vendor,
-        served(tmp_path, vendor.url) as gateway,
+        served(tmp_path, vendor.url, send_deadline=5) as gateway,
         RawClient(gateway.url, receive_buffer=65_536) as client,
     ):
         await client.send(ask())
         answer = await client.read_until(b"message.completed", within=20)
-    assert answer.count(b"event: text.delta") == 400
+    assert answer.count(b"event: text.delta") == 200
 
 
-async def test_two_hundred_clients_that_do_not_read_cost_bounded_memory_and_no_sibling_its_time(tmp_path: Path) -> None:
+async def test_a_thousand_clients_that_do_not_read_cost_bounded_memory_and_no_sibling_its_time(tmp_path: Path) -> None:
     script = [Read(), Write(HEAD + chunk(START)), Repeat(FLOOD)]
     async with (
         ScriptServer(script) as vendor,
-        served(tmp_path, vendor.url, send_deadline=8) as gateway,
+        served(tmp_path, vendor.url, send_deadline=12) as gateway,
         contextlib.AsyncExitStack() as clients,
     ):
         await ask_sibling(gateway)
@@ -280,14 +280,14 @@ async def test_two_hundred_clients_that_do_not_read_cost_bounded_memory_and_no_s
             client = await clients.enter_async_context(RawClient(gateway.url, receive_buffer=4096))
             await client.send(ask())
         connections = [await vendor.connection(number) for number in range(SLOW_CLIENTS)]
-        await asyncio.gather(*(connection.stalled(within=15) for connection in connections))
+        await asyncio.gather(*(connection.stalled(within=25) for connection in connections))
         for _ in range(10):
             began = time.monotonic()
             events = await ask_sibling(gateway)
-            assert time.monotonic() - began < 1.5
+            assert time.monotonic() - began < 2.5
             assert isinstance(events[-1], MessageCompleted)
         assert gateway.rss() - before < SLOW_CLIENTS * MEMORY_OF_SLOW_CLIENT
-        await asyncio.gather(*(connection.left(within=12) for connection in connections))
+        await asyncio.gather(*(connection.left(within=20) for connection in connections))
         assert await samples(gateway, "gateway_attempts_total") == {
             '{outcome="completed",protocol="chatbase",vendor="sibling"}': 11,
             '{outcome="slow_client",protocol="hardwire",vendor="acme"}': SLOW_CLIENTS,
@@ -300,8 +300,8 @@ async def test_two_hundred_clients_that_do_not_read_cost_bounded_memory_and_no_s
 async def test_a_head_that_comes_a_byte_a_second_and_a_silent_connection_get_a_408(tmp_path: Path) -> None:
     async with served(tmp_path, "http://127.0.0.1:9") as gateway, contextlib.AsyncExitStack() as stack:
         before = gateway.sockets()
-        silent = [await stack.enter_async_context(RawClient(gateway.url)) for _ in range(50)]
-        slow = [await stack.enter_async_context(RawClient(gateway.url)) for _ in range(50)]
+        silent = [await stack.enter_async_context(RawClient(gateway.url)) for _ in range(250)]
+        slow = [await stack.enter_async_context(RawClient(gateway.url)) for _ in range(250)]
         began = time.monotonic()
         dripping = [asyncio.create_task(client.drip(b"POST /v1/", every=0.3)) for client in slow]
         answers = await asyncio.gather(*(client.read_all(within=3) for client in [*silent, *slow]))
@@ -311,7 +311,7 @@ async def test_a_head_that_comes_a_byte_a_second_and_a_silent_connection_get_a_4
         told = msgspec.json.decode(answers[0].partition(b"\r\n\r\n")[2])["error"]
         assert (told["code"], told["retryable"]) == ("request_timeout", True)
         await until(lambda: gateway.sockets() == before, within=2)
-        assert await samples(gateway, "gateway_http_requests_total") == {'{handler="unread",status_class="4xx"}': 100}
+        assert await samples(gateway, "gateway_http_requests_total") == {'{handler="unread",status_class="4xx"}': 500}
         assert [line["event"] for line in gateway.lines if line["event"] == "message"] == []
 
 
