@@ -55,11 +55,16 @@ class SqliteTables:
             self._tenths = tenths
 
     def fail_interrupted(self) -> int:
-        """Ends what ran when the process before this one stopped; how many those were."""
+        """Ends what ran when the process before this one stopped; how many those were.
+
+        Whether a vendor has heard the question, nobody knows.
+        """
         with self._transaction():
-            running = self._all("SELECT body FROM messages WHERE status = 'running'")
-            for (body,) in running:
-                self._store(replace(_decode_message(body), status="failed", error=STOPPED))
+            running = self._all("SELECT body, position FROM messages WHERE status = 'running'")
+            for body, position in running:
+                answer = _decode_message(body)
+                self._store(replace(answer, status="failed", error=STOPPED))
+                self._doubt_bindings(answer.conversation_id, position)
         return len(running)
 
     def create(self, conversation: Conversation) -> None:
@@ -257,6 +262,20 @@ class SqliteTables:
             _encode(file),
         )
         return file if row is None else replace(file, id=row[0])
+
+    def _doubt_bindings(self, conversation_id: str, position: int) -> None:
+        question_id = self._question_before(conversation_id, position)
+        for key, binding in self._read_bindings(conversation_id).items():
+            if binding.uncertain is None:
+                self._set_binding(conversation_id, key, replace(binding, uncertain=question_id))
+
+    def _question_before(self, conversation_id: str, position: int) -> str | None:
+        bodies = self._connection.execute(
+            "SELECT body FROM messages WHERE conversation_id = ? AND position < ? ORDER BY position DESC",
+            (conversation_id, position),
+        )
+        earlier = (_decode_message(body) for (body,) in bodies)
+        return next((message.id for message in earlier if message.role == "user"), None)
 
     def _read_conversation(self, row: _Row) -> Conversation:
         conversation_id, owner, created_at, updated_at, title, metadata, is_incomplete = row

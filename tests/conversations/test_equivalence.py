@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -104,6 +105,11 @@ class BothStores(RuleBasedStateMachine):
     def delete(self, name: str, owner: str) -> None:
         self.both(lambda store: store.delete(name, owner))
 
+    @rule(name=names, owner=owners, moment=moments)
+    def hold(self, name: str, owner: str, moment: datetime) -> None:
+        messages = self.start(name, moment, "held")
+        self.both(partial(while_held, name=name, owner=owner, messages=messages))
+
     @rule(name=names, key=keys, binding=bindings)
     def bind(self, name: str, key: BindingKey, binding: Binding | None) -> None:
         self.both(lambda store: store.bind(name, key, binding))
@@ -141,7 +147,27 @@ class BothStores(RuleBasedStateMachine):
 
 
 async def fail(store: Store, name: str, answer: Message) -> None:
-    await store.end(name, Ending(replace(answer, status="failed", error=STOPPED)))
+    """As a start does with what ran before it: whether a vendor heard the question is uncertain."""
+    question_id = f"q{answer.id[1:]}"
+    doubted: dict[BindingKey, Binding | None] = {}
+    for owner in OWNERS:
+        with suppress(GatewayError):
+            bindings = await store.bindings(name, owner)
+            certain = {key: binding for key, binding in bindings.items() if binding.uncertain is None}
+            doubted |= {key: replace(binding, uncertain=question_id) for key, binding in certain.items()}
+    await store.end(name, Ending(replace(answer, status="failed", error=STOPPED), doubted))
+
+
+async def while_held(store: Store, name: str, owner: str, messages: list[Message]) -> object:
+    async with store.hold(name, owner):
+        return [
+            await outcome(partial(resume, name=name, owner=owner, messages=messages), store),
+            await outcome(partial(while_held, name=name, owner=owner, messages=messages), store),
+        ]
+
+
+async def resume(store: Store, name: str, owner: str, messages: list[Message]) -> object:
+    return await store.resume(name, owner, messages)
 
 
 async def everything(store: Store) -> object:

@@ -247,7 +247,7 @@ asyncio.run(main())
 """
 
 
-async def test_a_process_that_is_killed_leaves_a_failed_message_and_no_lock(path: Path) -> None:
+async def test_a_process_that_is_killed_leaves_a_failed_message_an_uncertain_binding_and_no_lock(path: Path) -> None:
     with child(CRASHER, path) as process:
         assert said(process) == b"running\n"
         assert await reason(path) == "another gateway uses it"
@@ -257,7 +257,7 @@ async def test_a_process_that_is_killed_leaves_a_failed_message_and_no_lock(path
             assert store.interrupted == 1
             assert await transcript(store) == [QUESTION, ANSWER, QUESTION_2, replace(INTERRUPTED, id="a2")]
             assert await store.resume("c1", "ann", [replace(QUESTION, id="q3"), replace(RUNNING, id="a3")]) == {
-                KEY: BINDING
+                KEY: replace(BINDING, uncertain="q2")
             }
             await store.end("c1", Ending(replace(ANSWER, id="a3")))
         async with opened(path) as store:

@@ -431,3 +431,51 @@ async def test_a_conversation_that_runs_never_makes_room() -> None:
     await store.begin(C2, [replace(QUESTION, id="c2-q"), replace(RUNNING, id="c2-a")])
     assert await refused(store.resume("c1", "ann", [NEXT_QUESTION, NEXT_RUNNING])) == CONFLICT
     assert await refused(store.resume("c2", "ann", [NEXT_QUESTION, NEXT_RUNNING])) == CONFLICT
+
+
+# --- holding
+
+
+async def hold(store: Store, owner: str = "ann") -> None:
+    async with store.hold("c1", owner):
+        pass
+
+
+async def test_nothing_begins_in_a_conversation_that_is_held_and_all_may_afterwards(store: Store) -> None:
+    await store.create(C1)
+    async with store.hold("c1", "ann"):
+        assert await refused(store.resume("c1", "ann", [QUESTION, RUNNING])) == CONFLICT
+        assert await refused(hold(store)) == CONFLICT
+        await store.bind("c1", KEY, BINDING)
+    assert await store.resume("c1", "ann", [QUESTION, RUNNING]) == {KEY: BINDING}
+    assert await refused(hold(store)) == CONFLICT
+
+
+async def test_who_holds_a_conversation_may_delete_it(store: Store) -> None:
+    await store.create(C1)
+    async with store.hold("c1", "ann"):
+        await store.delete("c1", "ann")
+    assert await refused(hold(store)) == NOT_FOUND
+
+
+async def test_nobody_holds_the_conversation_of_another(store: Store) -> None:
+    await store.create(C1)
+    assert await refused(hold(store, "bob")) == NOT_FOUND
+    async with store.hold("c1", "ann"):
+        assert await refused(hold(store, "bob")) == NOT_FOUND
+
+
+async def test_a_conversation_is_free_again_after_a_failure_of_its_holder(store: Store) -> None:
+    await store.create(C1)
+    with pytest.raises(ZeroDivisionError):
+        async with store.hold("c1", "ann"):
+            raise ZeroDivisionError
+    await hold(store)
+
+
+async def test_a_held_conversation_is_not_forgotten_to_make_room() -> None:
+    store = MemoryStore(capacity=1)
+    await store.create(C1)
+    async with store.hold("c1", "ann"):
+        await store.create(C2)
+        assert await store.conversation("c1", "ann") == C1
