@@ -12,11 +12,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway import settings
 from gateway.canonical.errors import CODES
 from gateway.canonical.events import Event
-from gateway.canonical.turn import MessageRequest
+from gateway.canonical.turn import AskPart, MessageRequest
 from gateway.protocols import registry
+from gateway.protocols.native.dialect import NativeDialect
 from gateway.routing.plan import Deadlines, Route
 from gateway.simulation.faults import FAULTS
 from gateway.telemetry.metrics import Metrics
+from tests.support import tables
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -26,8 +28,11 @@ EVENTS = {kind.__struct_config__.tag: kind for kind in get_args(Event)}
 ENVIRON = {
     "GATEWAY_KEY_SHA256": "0" * 64,
     "CHATBASE_API_KEY": "an-api-key",
+    "DIMEDOVE_API_KEY": "sk_live_key",
+    "DYNAMIQ_API_KEY": "an-api-key",
     "HARDWIRE_EMAIL": "someone@example.com",
     "HARDWIRE_PASSWORD": "a-password",
+    "SEMA4_API_KEY": "an-api-key",
 }
 
 
@@ -57,8 +62,26 @@ def test_every_json_block_is_json(block: str) -> None:
     assert isinstance(msgspec.json.decode(block), dict)
 
 
-def test_there_is_a_configuration_a_document_and_a_stream_to_look_at() -> None:
-    assert [len(blocks("toml")), len(blocks("json")), len(blocks("text"))] == [1, 3, 1]
+def test_there_are_configurations_documents_and_a_stream_to_look_at() -> None:
+    assert [len(blocks("toml")), len(blocks("json")), len(blocks("text"))] == [5, 3, 1]
+
+
+def test_a_configuration_is_shown_for_every_protocol_that_a_vendor_speaks() -> None:
+    shown = re.findall(r'^protocol = "(\w+)"$', "".join(blocks("toml")), re.MULTILINE)
+    spoken = {name for name, descriptor in registry.load().items() if descriptor.translator is not None}
+    assert (set(shown), len(shown)) == (spoken, len(spoken))
+    assert spoken == set(tables.ORDER)
+
+
+@pytest.mark.parametrize("made", [tables.capabilities(), tables.settings()], ids=["capabilities", "settings"])
+def test_the_tables_of_the_protocols_are_those_of_their_descriptors(made: str) -> None:
+    assert f"\n\n{made}\n" in README
+
+
+def test_the_table_of_the_api_has_every_path() -> None:
+    told = set(table("| request | answer |"))
+    ours = {f"{route.method} {route.path}" for route in NativeDialect.routes}
+    assert told == ours | {"GET /v1/routes", "GET /healthz", "GET /readyz", "GET /metrics"}
 
 
 def test_the_stream_shown_is_made_of_whole_frames_in_order() -> None:
@@ -90,11 +113,25 @@ def test_the_request_table_has_every_field() -> None:
     assert set(table("| field | type | today |")) == set(MessageRequest.__struct_fields__)
 
 
+def test_the_table_of_parts_has_every_part_with_every_field() -> None:
+    told = {
+        name: {field for field, _ in FIELD.findall(row[0])}
+        for names, row in table("| part | fields | who takes it |").items()
+        for name, _ in FIELD.findall(f"`{names}`")
+    }
+    assert told == {
+        str(kind.__struct_config__.tag): set(kind.__struct_fields__) - {"block", "signature", "name"}
+        | ({"name"} if kind.__struct_config__.tag in {"file", "image"} else set())
+        for kind in get_args(AskPart)
+    }
+
+
 SECTIONS: dict[str, type[msgspec.Struct]] = {
     "server": settings.Server,
     "limits": settings.Limits,
     "route": Route,
     "deadlines": Deadlines,
+    "store": settings.Store,
 }
 
 
@@ -112,8 +149,13 @@ def test_the_metrics_table_has_every_metric_with_its_labels() -> None:
     told = {name: set(re.findall(r"`(\w+)`", row[0])) for name, row in table("| metric | labels | meaning |").items()}
     metrics = Metrics("0")
     metrics.message(route="r", vendor="v", outcome="completed", duration=1, first_event=1, first_text=1)
-    metrics.attempt(vendor="v", protocol="p", outcome="completed", to_headers=1)
+    metrics.attempt(vendor="v", protocol="p", outcome="completed", to_headers=1, longest_gap=1)
     metrics.watch_connections(lambda: 0)
+    metrics.watch_pauses(lambda: [("v", 1.0)])
+    metrics.errand(vendor="v", operation="list_files", outcome="completed")
+    metrics.recovery(vendor="v", outcome="confirmed")
+    metrics.rebound("v")
+    metrics.store_failure("end")
     metrics.unknown_vendor_events("p")
     metrics.notice("p", "text_corrected")
     metrics.request("/metrics", 200)
