@@ -64,6 +64,10 @@ class Ask(Protocol):
     request_id: str
     wants_vendor_events: bool
 
+    async def prepare(self, target: Target) -> None:
+        """Reads what `turn` will need, before it. Raises `GatewayError`."""
+        ...
+
     def turn(self, target: Target) -> Turn: ...
     def translator(self, target: Target, blocks: Blocks) -> Translator: ...
 
@@ -157,7 +161,7 @@ class Core:
         self.first_event_at: float | None = None
         self.ended_at: float | None = None
         self.answer = Answer(ask.started, encoder, limits, now)
-        self._ask = ask
+        self.ask = ask
         self._plan = plan
         self._limits = limits
         self._pace = pace
@@ -281,7 +285,7 @@ class Core:
             self.do = "authorize"
             self.epoch += 1
             try:
-                self._try = _Try(self._ask.translator(target, Blocks(self._numbering)), self.not_before)
+                self._try = _Try(self.ask.translator(target, Blocks(self._numbering)), self.not_before)
             except Exception as error:  # noqa: BLE001  (a protocol may be anybody's)
                 explained = self._explain(error)
                 self._attempt.outcome = explained.cause
@@ -294,11 +298,11 @@ class Core:
 
     def _next_target(self, failure: Failure | None, now: float) -> tuple[Target, float] | None:
         """Whom the plan names; but a vendor that lost the conversation is asked for a new one first."""
-        if failure is not None and failure.error.code == "upstream_not_found" and self._ask.rebind(failure.target):
+        if failure is not None and failure.error.code == "upstream_not_found" and self.ask.rebind(failure.target):
             return failure.target, 0.0
         chosen = self._plan.next(failure, now)
         if failure is not None and chosen is not None and chosen[0] is failure.target:
-            self._ask.rejoin(failure.target, self._attempt.vendor_ids)
+            self.ask.rejoin(failure.target, self._attempt.vendor_ids)
         return chosen
 
     def _advance(self, response: VendorResponse | None, now: float) -> None:
@@ -306,7 +310,7 @@ class Core:
         attempt = self._try
         try:
             if attempt.calls is None:
-                attempt.calls = attempt.translator.requests(self._ask.turn(self.target))
+                attempt.calls = attempt.translator.requests(self.ask.turn(self.target))
             self.request = next(attempt.calls) if response is None else attempt.calls.send(response)
             attempt.ending_at = now if attempt.translator.ending else None
         except StopIteration:
@@ -372,7 +376,7 @@ class Core:
         return error
 
     def _shown(self, text: str | None) -> str | None:
-        return None if text and self._ask.is_secret(self.target, text) else text
+        return None if text and self.ask.is_secret(self.target, text) else text
 
     # The response in hand.
 
@@ -502,7 +506,7 @@ class Core:
     def _pass_vendor_event(self, event: VendorEvent, now: float) -> None:
         """What we do not know may be a heartbeat, so it feeds no timer."""
         self._attempt.unknown_events += 1
-        if self._ask.wants_vendor_events:
+        if self.ask.wants_vendor_events:
             named = msgspec.structs.replace(event, vendor=self.target.vendor)
             self.answer.take(named, self._try.translator.model, now)
 
@@ -550,7 +554,7 @@ class Core:
 
     def _fail(self, error: GatewayError, now: float) -> None:
         self.error = error
-        self.answer.fail(error, self._ask.request_id, self._attempt.vendor_ids)
+        self.answer.fail(error, self.ask.request_id, self._attempt.vendor_ids)
         self._be_done("failed", now)
 
     def _be_done(self, outcome: Outcome, now: float) -> None:

@@ -96,6 +96,7 @@ class Run:
             sessions.drop(vendor.name, self._session)
         try:
             await self._wait_until(core.not_before)
+            await core.ask.prepare(core.target)
             authorization = await self._authorization(core.translator, vendor)
         except _MovedOn:
             return

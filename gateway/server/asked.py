@@ -1,6 +1,6 @@
 """One message as the relay's core is asked it, target by target: what is asked, and what each vendor knows already."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 from msgspec import Struct
@@ -50,6 +50,7 @@ class Asked:
         route: Route,
         protocols: Mapping[str, Descriptor],
         known: Known,
+        said_before: Callable[[], Awaitable[list[HistoryMessage]]],
         ids: Ids,
         relay: Relay,
     ) -> None:
@@ -62,14 +63,23 @@ class Asked:
         """Vendors that had lost the conversation, so that a new one was begun there."""
         self._protocols = protocols
         self._known = known
+        self._said_before = said_before
+        self._lost: set[BindingKey] = set()
         self._bound = set(known.bindings)
         self._ids = ids
         self._relay = relay
         self._parts = _parts(request, known.anew)
         self.question_id = known.question_id
         self._options = read_options(request.vendor_options, protocols) if request.vendor_options else {}
+        self._keys: dict[int, BindingKey] = {}
         if any(isinstance(part, (FilePart, ImagePart)) for part in self._parts):
-            self._check_files()
+            self._name_files()
+
+    async def prepare(self, target: Target) -> None:
+        """A vendor that has lost the conversation is told what was said in it. Raises as the store does."""
+        key = self.binding_key(target)
+        if key in self._lost:
+            self._known.missed[key] = await self._said_before()
 
     def turn(self, target: Target) -> Turn:
         request, known, key = self.request, self._known, self.binding_key(target)
@@ -105,6 +115,7 @@ class Asked:
         if self._known.bindings.pop(self.binding_key(target), None) is None:
             return False
         self._bound.discard(self.binding_key(target))
+        self._lost.add(self.binding_key(target))
         self.rebound.append(target.vendor)
         return True
 
@@ -124,7 +135,16 @@ class Asked:
         return any(secret in text for secret in self._relay.vendor(target.vendor).credentials.values())
 
     def binding_key(self, target: Target) -> BindingKey:
-        return BindingKey(target.vendor, self._protocols[target.protocol].scope(target.settings))
+        """Asked of the protocol once, so that what it said of a target holds to the end."""
+        key = self._keys.get(id(target))
+        if key is None:
+            key = BindingKey(target.vendor, self._protocols[target.protocol].scope(target.settings))
+            self._keys[id(target)] = key
+        return key
+
+    def has_key(self, target: Target) -> bool:
+        """Whether it came so far that the target's binding was looked at."""
+        return id(target) in self._keys
 
     def _regenerates(self, target: Target) -> str | None:
         anew = self._known.anew
@@ -134,12 +154,20 @@ class Asked:
             raise GatewayError("unsupported", "the vendor does not know that answer", details={"path": "$.regenerate"})
         return anew.answer.vendor_ids["message"]
 
-    def _check_files(self) -> None:
-        known = {file.id for file in self._known.files}
-        for number, part in enumerate(self._parts):
-            if isinstance(part, (FilePart, ImagePart)) and part.file_id is not None and part.file_id not in known:
-                path = f"$.content[{number}].file_id"
-                raise GatewayError("not_found", "the conversation has no such file", details={"path": path})
+    def _name_files(self) -> None:
+        """Raises `not_found` for a file that the conversation has not."""
+        known = {file.id: file for file in self._known.files}
+        self._parts = [_named(part, f"$.content[{number}].file_id", known) for number, part in enumerate(self._parts)]
+
+
+def _named(part: AskPart, path: str, known: Mapping[str, StoredFile]) -> AskPart:
+    """A part that names a file by its id gets what we know of it beside."""
+    if not isinstance(part, (FilePart, ImagePart)) or part.file_id is None:
+        return part
+    file = known.get(part.file_id)
+    if file is None:
+        raise GatewayError("not_found", "the conversation has no such file", details={"path": path})
+    return msgspec.structs.replace(part, name=part.name or file.name, media_type=part.media_type or file.media_type)
 
 
 def _parts(request: MessageRequest, anew: Anew | None) -> list[AskPart]:

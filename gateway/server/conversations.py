@@ -31,8 +31,10 @@ from gateway.canonical.resources import (
 )
 from gateway.conversations.store import Binding, BindingKey, Bindings, Conversation
 from gateway.routing.plan import Target
-from gateway.server.errands import Desk, PortName
+from gateway.server.errands import Desk, PortName, told_as
 from gateway.server.gateway import Gateway
+
+NO_FRAME = "the conversation has no such data frame"
 
 
 class Conversations:
@@ -91,8 +93,8 @@ class Conversations:
 
     def _deletable(self, bindings: Bindings) -> list[tuple[Target, Binding]]:
         """Raises `unsupported` where any vendor cannot delete its copy: then nothing is deleted anywhere."""
-        copies = [(key, binding) for key, binding in bindings.items() if "conversation" in binding.vendor_ids]
-        keepers = sorted({key.vendor for key, _ in copies if not self._can_delete(key)})
+        copies = [(key, binding) for key, binding in bindings.items() if _may_have_copy(binding)]
+        keepers = sorted({key.vendor for key, binding in copies if not self._can_delete(key, binding)})
         if keepers:
             raise GatewayError(
                 "unsupported",
@@ -101,7 +103,9 @@ class Conversations:
             )
         return [(self._desk.target_of(key), binding) for key, binding in copies]
 
-    def _can_delete(self, key: BindingKey) -> bool:
+    def _can_delete(self, key: BindingKey, binding: Binding) -> bool:
+        if "conversation" not in binding.vendor_ids:
+            return False
         target = self._desk.target_of(key)
         return self._gateway.protocols[target.protocol].capabilities["delete_conversation"] == "yes"
 
@@ -125,18 +129,19 @@ class Conversations:
 
     async def _rows(self, ask: ReadDataFrame, owner: str) -> Rows:
         target, binding = await self.frames_of(ask, owner)
-        return await self._desk.run(
-            target,
-            "read_data_frame",
-            "data_frames",
-            lambda port: port.rows(binding.vendor_ids, ask.name, ask.slice),
-            self._gateway.edge.max_document,
-        )
+        with told_as("not_found", NO_FRAME):
+            return await self._desk.run(
+                target,
+                "read_data_frame",
+                "data_frames",
+                lambda port: port.rows(binding.vendor_ids, ask.name, ask.slice),
+                self._gateway.edge.max_document,
+            )
 
     async def frames_of(self, ask: ReadDataFrame, owner: str) -> tuple[Target, Binding]:
         found = await self.latest(ask.conversation_id, owner, "data_frames")
         if found is None:
-            raise GatewayError("not_found", "the conversation has no such data frame")
+            raise GatewayError("not_found", NO_FRAME)
         return found
 
     async def latest(self, conversation_id: str, owner: str, port: PortName) -> tuple[Target, Binding] | None:
@@ -153,6 +158,11 @@ class Conversations:
         if bound:
             raise self._desk.lacks(self._desk.target_of(bound[-1][0]), port)
         return None
+
+
+def _may_have_copy(binding: Binding) -> bool:
+    """Also where a question may have arrived whose answer, with the vendor's id, never did."""
+    return "conversation" in binding.vendor_ids or binding.uncertain is not None
 
 
 def _told(conversation: Conversation, bindings: Bindings) -> ConversationAnswer:

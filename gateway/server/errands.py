@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Literal, TypeVar
 
 from gateway.canonical.blocks import Blocks, Numbering
-from gateway.canonical.errors import GatewayError
+from gateway.canonical.errors import Code, GatewayError
 from gateway.conversations.store import BindingKey
 from gateway.protocols.base import Calls, Translator, VendorRequest
+from gateway.relay.downstream import ClientGone
 from gateway.relay.errands import Download, Errand, Times
 from gateway.routing.plan import Target
 from gateway.server.gateway import Gateway
@@ -26,6 +27,29 @@ PORT_NAMES: dict[PortName, str] = {
     "files": "files",
     "data_frames": "data frames",
 }
+
+
+OUR_CLIENTS: frozenset[Code] = frozenset({"bad_request", "payload_too_large", "request_timeout"})
+"""Codes of what a client did wrong in the middle of its upload, for which the vendor is not to blame."""
+
+
+@contextmanager
+def told_as(code: Code, message: str) -> Iterator[None]:
+    """What the vendor does not have, as the client is told of it."""
+    try:
+        yield
+    except GatewayError as error:
+        if error.code != "upstream_not_found":
+            raise
+        raise GatewayError(
+            code,
+            message,
+            vendor=error.vendor,
+            vendor_status=error.vendor_status,
+            vendor_code=error.vendor_code,
+            vendor_request_id=error.vendor_request_id,
+            vendor_message=error.vendor_message,
+        ) from error
 
 
 class Desk:
@@ -53,16 +77,17 @@ class Desk:
     ) -> T:
         """`calls` is given the port. Raises `GatewayError` with the vendor's name on it."""
         errand = self._errand(target, limit)
+        asked = calls(self._port(target, port, errand.translator))
         with self._counted(target, operation):
-            return await self._gateway.relay.errands.run(errand, calls(self._port(target, port, errand.translator)))
+            return await self._gateway.relay.errands.run(errand, asked)
 
     @asynccontextmanager
     async def download(
         self, target: Target, operation: str, port: PortName, request: Callable[[Any], VendorRequest]
     ) -> AsyncIterator[Download]:
         errand = self._errand(target, None)
+        asked = request(self._port(target, port, errand.translator))
         with self._counted(target, operation):
-            asked = request(self._port(target, port, errand.translator))
             async with self._gateway.relay.errands.download(errand, asked) as found:
                 yield found
 
@@ -96,8 +121,11 @@ class Desk:
             yield
             outcome = "completed"
         except GatewayError as error:
-            outcome = error.cause
+            if error.code not in OUR_CLIENTS:
+                outcome = error.cause
             self._name_vendor(error, target)
+            raise
+        except ClientGone:
             raise
         except Exception:
             outcome = "internal"

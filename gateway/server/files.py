@@ -10,11 +10,19 @@ A name is a plain one: no path, no control character, no device of Windows, at m
 
 import asyncio
 import re
+import warnings
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from aiohttp import BodyPartReader, web
+from aiohttp import (
+    BadContentDispositionHeader,
+    BadContentDispositionParam,
+    BodyPartReader,
+    MultipartReader,
+    web,
+)
+from aiohttp.http import HttpProcessingError
 from msgspec import Struct
 
 from gateway.canonical.errors import GatewayError
@@ -25,7 +33,7 @@ from gateway.relay.downstream import SERVER, ClientGone
 from gateway.relay.errands import Download
 from gateway.routing.plan import Target
 from gateway.server.conversations import Conversations
-from gateway.server.errands import Desk
+from gateway.server.errands import Desk, told_as
 from gateway.server.gateway import REQUEST_ID, Gateway
 
 T = TypeVar("T")
@@ -40,6 +48,14 @@ _DEVICES = re.compile(r"(?i)(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f/\\\ud800-\udfff]|%2e|%2f|%5c|%00", re.IGNORECASE)
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,64}/[A-Za-z0-9!#$&^_.+-]{1,64}")
 UNTYPED = "application/octet-stream"
+
+ODD_HEADS = (BadContentDispositionHeader, BadContentDispositionParam)
+for _odd in ODD_HEADS:
+    warnings.simplefilter("error", _odd)  # else aiohttp writes what the client sent to standard error, and goes on
+UNREADABLE_FORM = (ValueError, HttpProcessingError, web.HTTPException, web.RequestPayloadError, *ODD_HEADS)
+"""All that aiohttp raises for a form that is none."""
+
+PLAIN_ENCODINGS = frozenset({"", "7bit", "8bit", "binary", "identity"})
 
 NEW_CONVERSATION = "Files"
 """The title of a vendor's conversation that begins with a file."""
@@ -69,7 +85,7 @@ class Files:
 
     async def upload(self, ask: UploadFiles, owner: str, request: web.Request) -> Page[FileAnswer]:
         """Held, so that no message begins at the vendor meanwhile. What was stored before a failure is told with it."""
-        if not request.content_type.startswith("multipart/form-data"):
+        if request.content_type != "multipart/form-data":
             raise GatewayError("unsupported_media_type", "the body must be multipart/form-data")
         stored: list[FileAnswer] = []
         async with self._gateway.store.hold(ask.conversation_id, owner):
@@ -95,11 +111,13 @@ class Files:
             raise GatewayError("gone", "the vendor that kept this file is not in use any more")
         vendor_ids = bindings[file.key].vendor_ids
         wanted = VendorFile(file.ref, file.name, file.media_type, file.size, file.created_at)
-        async with self._desk.download(
-            self._desk.target_of(file.key), "download_file", "files", lambda port: port.download(vendor_ids, wanted)
-        ) as found:
-            media_type = media_type_of(found.headers) or _media_type(file.media_type)
-            return await self.pass_on(request, found, file.name, media_type or UNTYPED)
+        target = self._desk.target_of(file.key)
+        with told_as("gone", "the vendor does not have this file any more"):
+            async with self._desk.download(
+                target, "download_file", "files", lambda port: port.download(vendor_ids, wanted)
+            ) as found:
+                media_type = media_type_of(found.headers) or file.media_type or UNTYPED
+                return await self.pass_on(request, found, file.name, media_type)
 
     async def pass_on(self, request: web.Request, found: Download, name: str, media_type: str) -> web.StreamResponse:
         """Piece by piece. A body that breaks after it began, or grows over the limit, cuts the client's connection."""
@@ -151,7 +169,7 @@ class Files:
             vendor_ids = await self._desk.run(
                 target, "create_conversation", "conversations", lambda port: port.create(new)
             )
-            bound = Binding(vendor_ids)
+            bound = Binding(vendor_ids, uncertain=None if bound is None else bound.uncertain)
             await self._gateway.store.bind(ask.conversation_id, key, bound)
         return _Place(target, key, bound)
 
@@ -164,19 +182,27 @@ class Files:
 
     async def _parts(self, request: web.Request) -> AsyncIterator[NewFile]:
         """Each file as it comes in. Raises `bad_request` for a form that cannot be read, and for odd names."""
+        reader = await self._read(request.multipart())
         number = 0
+        while (part := await self._read(reader.next())) is not None:
+            if number == MAX_FILES:
+                raise _misfit("files", f"over {MAX_FILES} parts")
+            yield self._read_head(part, f"files[{number}]")
+            number += 1
+
+    def _read_head(self, part: MultipartReader | BodyPartReader, path: str) -> NewFile:
+        if not isinstance(part, BodyPartReader):
+            raise _misfit(path, "a form in a form")
         try:
-            reader = await request.multipart()
-            while (part := await self._read(reader.next())) is not None:
-                if not isinstance(part, BodyPartReader) or part.name != "files":
-                    raise _misfit("files", "every part must have this name")
-                if number == MAX_FILES:
-                    raise _misfit("files", f"over {MAX_FILES} parts")
-                name = check_name(part.filename, f"files[{number}]")
-                yield NewFile(name, media_type_of(part.headers) or UNTYPED, self._pieces(part))
-                number += 1
-        except (ValueError, web.HTTPException) as error:
-            raise _misfit("$", "the form cannot be read") from error
+            field, name = part.name, part.filename
+        except UNREADABLE_FORM as error:
+            raise _misfit(path, "the part's head cannot be read") from error
+        if field != "files":
+            raise _misfit("files", "every part must have this name")
+        for header in ("Content-Transfer-Encoding", "Content-Encoding"):
+            if part.headers.get(header, "").strip().lower() not in PLAIN_ENCODINGS:
+                raise _misfit(path, "a part must not be encoded")
+        return NewFile(check_name(name, path), media_type_of(part.headers) or UNTYPED, self._pieces(part))
 
     async def _pieces(self, part: BodyPartReader) -> AsyncIterator[bytes]:
         limit, size = self._gateway.edge.max_file, 0
@@ -185,14 +211,18 @@ class Files:
             if size > limit:
                 raise GatewayError("payload_too_large", f"a file is over {limit} bytes")
             yield piece
+        if not part.at_eof():
+            raise _misfit("$", "the form ends too early")
 
     async def _read(self, reading: Coroutine[Any, Any, T]) -> T:
-        """More of the request, which must come in time."""
+        """More of the form, which must come in time."""
         try:
             async with asyncio.timeout(self._gateway.edge.body_deadline):
                 return await reading
         except TimeoutError as error:
             raise GatewayError("request_timeout", "the body did not go on in time") from error
+        except UNREADABLE_FORM as error:
+            raise _misfit("$", "the form cannot be read") from error
 
     async def _upload_one(self, conversation_id: str, place: _Place, file: NewFile) -> list[FileAnswer]:
         stored = await self._desk.run(
@@ -209,8 +239,8 @@ class Files:
                     conversation_id=conversation_id,
                     key=key,
                     ref=file.ref,
-                    name=file.name,
-                    media_type=file.media_type,
+                    name=_shown(file.name),
+                    media_type=_media_type(file.media_type),
                     size=file.size,
                     created_at=file.created_at,
                 )
@@ -222,7 +252,8 @@ class Files:
 
 def check_name(name: str | None, path: str) -> str:
     """A plain file name. Raises `bad_request` for any other."""
-    if not name or name in {".", ".."} or _UNSAFE.search(name) or _DEVICES.fullmatch(name):
+    plain = (name or "").rstrip(" .")  # as Windows reads it
+    if not name or not plain or _UNSAFE.search(name) or _DEVICES.fullmatch(plain):
         raise _misfit(path, "not a plain file name")
     if len(name.encode()) > MAX_NAME:
         raise _misfit(path, f"a name of over {MAX_NAME} bytes")
@@ -247,7 +278,7 @@ def _download_headers(vendors: Headers, name: str, media_type: str) -> dict[str,
 
 def _shown(name: str) -> str:
     """A vendor's name for a file, without what would make it a path."""
-    return _UNSAFE.sub("_", name)[:MAX_NAME] or "file"
+    return _UNSAFE.sub("_", name)[:MAX_NAME].rstrip(" .") or "file"
 
 
 def media_type_of(headers: Headers) -> str | None:

@@ -15,13 +15,13 @@ from gateway.canonical.errors import GatewayError
 from gateway.canonical.events import MessageCompleted, MessageStarted
 from gateway.canonical.message import FilePart, ImagePart, Message
 from gateway.canonical.resources import MAX_PAGE, PageOf
-from gateway.canonical.turn import MessageRequest
+from gateway.canonical.turn import HistoryMessage, MessageRequest
 from gateway.conversations.store import Binding, BindingKey, Conversation, Ending
 from gateway.relay.core import Core
 from gateway.routing.plan import Route
 from gateway.server.asked import Anew, Asked, Known
 from gateway.server.gateway import Gateway
-from gateway.server.recovery import Recovery
+from gateway.server.recovery import Recovery, said
 
 
 class Opened(Struct, frozen=True):
@@ -49,11 +49,16 @@ class Keeper:
         if asked.regenerate is None:
             messages.insert(0, _question(asked, started, gateway.ids.new("msg")))
         opened = Opened(owner, started, [message.id for message in messages], {})
-        if asked.conversation_id is not None:
-            opened.bindings.update(await gateway.store.resume(conversation_id, owner, messages))
-        else:
-            conversation = Conversation(conversation_id, owner, created_at=now, updated_at=now)
-            await gateway.store.begin(conversation, messages)
+        try:
+            if asked.conversation_id is not None:
+                opened.bindings.update(await gateway.store.resume(conversation_id, owner, messages))
+            else:
+                conversation = Conversation(conversation_id, owner, created_at=now, updated_at=now)
+                await gateway.store.begin(conversation, messages)
+        except GatewayError as error:
+            if error.code == "store_unavailable":
+                gateway.metrics.store_failure("begin")
+            raise
         return opened
 
     async def known(self, asked: MessageRequest, route: Route, opened: Opened) -> Known:
@@ -71,6 +76,10 @@ class Keeper:
             known.files = await self._gateway.store.files(asked.conversation_id, opened.owner)
         return known
 
+    async def said_before(self, opened: Opened) -> list[HistoryMessage]:
+        """As much of the conversation's end as a vendor is told at once."""
+        return said(await self._transcript(opened))
+
     async def refuse(self, opened: Opened, error: BaseException) -> None:
         """Ends a message that no vendor was asked for."""
         body = error.body() if isinstance(error, GatewayError) else None
@@ -82,10 +91,12 @@ class Keeper:
         )
         await self._gateway.store.end(opened.started.conversation_id, Ending(answer))
 
-    def end(self, core: Core, ask: Asked) -> Awaitable[None]:
+    def end(self, core: Core, ask: Asked, answer: Message) -> Awaitable[None]:
         """Raises as the store does, when it is awaited."""
         bindings: dict[BindingKey, Binding | None] = {}
         for attempt in core.attempts:
+            if not ask.has_key(attempt.target):
+                continue
             key = ask.binding_key(attempt.target)
             before = ask.binding(key)
             if attempt.outcome == "completed":
@@ -95,7 +106,7 @@ class Keeper:
                 bindings[key] = Binding(known, before.seen if before else None, uncertain=ask.question_id)
             elif not ask.was_bound(key) and "conversation" in attempt.vendor_ids:
                 bindings[key] = Binding(attempt.vendor_ids)
-        return self._gateway.store.end(ask.started.conversation_id, Ending(answer_of(core, ask), bindings))
+        return self._gateway.store.end(ask.started.conversation_id, Ending(answer, bindings))
 
     async def _transcript(self, opened: Opened) -> list[Message]:
         """What was said before, the oldest first, without answers that were given anew."""

@@ -7,13 +7,17 @@ The body is read only after the key was accepted. A client that leaves cancels t
 What a message left behind is visible to the next before the client has its last byte.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable
+from contextlib import suppress
+from functools import partial
 
 import msgspec
 from aiohttp import web
 
 from gateway.canonical.errors import GatewayError
+from gateway.canonical.message import Message
 from gateway.protocols.base import ClientRequest, Dialect
 from gateway.relay.core import Core, Pace
 from gateway.relay.downstream import SERVER, ClientGone, Downstream, send_document
@@ -60,6 +64,7 @@ class MessageHandler:
                 route=route,
                 protocols=gateway.protocols,
                 known=await self._keeper.known(asked, route, opened),
+                said_before=partial(self._keeper.said_before, opened),
                 ids=gateway.ids,
                 relay=gateway.relay,
             )
@@ -85,18 +90,19 @@ class MessageHandler:
         ending: Awaitable[None] | None = None
         try:
             last = await run.run()
-            ending = self._keeper.end(core, ask)
-            return await self._respond(request, core, ask, downstream, last)
+            answer = answer_of(core, ask)
+            ending = self._keeper.end(core, ask, answer)
+            return await self._respond(request, core, answer, downstream, last)
         except ClientGone:
             return web.Response(status=499)  # nobody reads it: the connection is gone
         finally:
             gateway.relay.end(run)
             gateway.metrics.stream_closed()
             self._reporter.report(core, ask, owner)
-            await self._settle(ending or self._keeper.end(core, ask), ask)
+            await self._settle(ending or self._keeper.end(core, ask, answer_of(core, ask)), ask)
 
     async def _respond(
-        self, request: web.Request, core: Core, ask: Asked, downstream: Downstream | None, last: bytes
+        self, request: web.Request, core: Core, answer: Message, downstream: Downstream | None, last: bytes
     ) -> web.StreamResponse:
         if downstream is not None and (core.answer.released or core.error is None):
             try:
@@ -104,20 +110,20 @@ class MessageHandler:
             except TimeoutError as error:
                 downstream.abort()
                 raise ClientGone from error
-        message = answer_of(core, ask)
         if core.error is None:
             response = web.Response(
-                body=self._dialect.document(message),
+                body=self._dialect.document(answer),
                 content_type="application/json",
-                headers={"X-Request-Id": ask.request_id, "Server": SERVER},
+                headers={"X-Request-Id": request[REQUEST_ID], "Server": SERVER},
             )
             return await send_document(request, response, self._gateway.edge.send_deadline)
-        if downstream is None and message.parts:
-            core.error.details = {**core.error.details, "message": msgspec.to_builtins(message)}
-        return refuse(self._dialect, core.error, ask.request_id)
+        if downstream is None and answer.parts:
+            core.error.details = {**core.error.details, "message": msgspec.to_builtins(answer)}
+        return refuse(self._dialect, core.error, request[REQUEST_ID])
 
     async def _settle(self, ending: Awaitable[None], ask: Asked) -> None:
-        try:
-            await ending
-        except GatewayError as error:
-            self._reporter.report_unstored(error, ask)
+        """Waits until the message is stored; a client that leaves meanwhile changes nothing."""
+        stored = asyncio.ensure_future(ending)
+        stored.add_done_callback(partial(self._reporter.report_stored, ask))
+        with suppress(GatewayError):
+            await asyncio.shield(stored)

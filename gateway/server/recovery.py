@@ -1,7 +1,7 @@
 """What a binding is worth after an attempt that broke off: the vendor's own list of messages tells.
 
 the list holds the question     confirmed: the vendor knows the turn, and whatever it answered
-the list lacks it               missed: the turn goes along with the next one, as what was said elsewhere
+the list lacks it               missed: it goes along with the next turn, and so does what was missed before it
 there is no such list           abandoned: a new conversation is begun, with all that was said
 the vendor's id never came      it is looked for in the vendor's list of conversations; then as above
 """
@@ -51,14 +51,14 @@ class Recovery:
         vendor_ids, listed = await self._look(target, binding, turn, user_id)
         if listed is None:
             del known.bindings[key]
-            known.missed[key] = _said(transcript)
+            known.missed[key] = said(transcript)
             outcome: Outcome = "abandoned"
         elif _holds(listed, turn):
             known.bindings[key] = Binding(vendor_ids, seen=turn[-1].id if turn else binding.seen)
             outcome = "confirmed"
         else:
             known.bindings[key] = Binding(vendor_ids, seen=binding.seen)
-            known.missed[key] = _said(turn)
+            known.missed[key] = said(_after(binding.seen, transcript) or turn)
             outcome = "missed"
         self._gateway.metrics.recovery(vendor=target.vendor, outcome=outcome)
 
@@ -86,6 +86,14 @@ class Recovery:
         return user_id is not None and self._gateway.keys.is_one_caller
 
 
+def _after(seen: str | None, transcript: list[Message]) -> list[Message]:
+    """What came since the last message that the vendor knows; nothing where that is not among them."""
+    if seen is None:
+        return transcript
+    ids = [message.id for message in transcript]
+    return transcript[ids.index(seen) + 1 :] if seen in ids else []
+
+
 def _turn_of(binding: Binding, transcript: list[Message]) -> list[Message]:
     """The uncertain question and its answer."""
     for number, message in enumerate(transcript):
@@ -101,7 +109,7 @@ def _holds(listed: list[VendorMessage], turn: list[Message]) -> bool:
     return not question or (bool(heard) and _plain(heard[-1]).endswith(question))
 
 
-def _said(messages: list[Message]) -> list[HistoryMessage]:
+def said(messages: list[Message]) -> list[HistoryMessage]:
     """As much of the end as there is room for, never a part of a message."""
     said: list[HistoryMessage] = []
     room = MAX_SAID
@@ -109,7 +117,8 @@ def _said(messages: list[Message]) -> list[HistoryMessage]:
         room -= len(_text(message))
         if room < 0:
             break
-        said.append(HistoryMessage(message.role, message.parts))
+        if message.parts:
+            said.append(HistoryMessage(message.role, message.parts))
     return said[::-1]
 
 

@@ -1,5 +1,6 @@
 """What is told of a message after its end: the metrics, and its one access line."""
 
+import asyncio
 import time
 
 from msgspec import Struct
@@ -43,8 +44,11 @@ class Reporter:
         )
         self._write_access_line(core, ask, owner, timing)
 
-    def report_unstored(self, error: GatewayError, ask: Asked) -> None:
+    def report_stored(self, ask: Asked, stored: "asyncio.Future[None]") -> None:
         """The client has its answer already, so a store that fails is for the log and the metrics."""
+        error = None if stored.cancelled() else stored.exception()
+        if not isinstance(error, GatewayError):
+            return
         self._gateway.metrics.store_failure("end")
         self._gateway.log.error(
             "not stored",

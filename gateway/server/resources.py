@@ -5,6 +5,7 @@ uploads    the body is streamed past (see `files.py`)
 downloads  a file, or a table in a format of its own
 """
 
+import asyncio
 import time
 
 import msgspec
@@ -22,9 +23,9 @@ from gateway.canonical.resources import (
 )
 from gateway.protocols.base import ClientRequest, Dialect, Operation
 from gateway.relay.downstream import ClientGone
-from gateway.server.conversations import Conversations
+from gateway.server.conversations import NO_FRAME, Conversations
 from gateway.server.edge import read_body, refuse
-from gateway.server.errands import Desk
+from gateway.server.errands import Desk, told_as
 from gateway.server.files import UNTYPED, Files, media_type_of
 from gateway.server.gateway import MAX_SHOWN, REQUEST_ID, Gateway
 
@@ -43,10 +44,11 @@ class ResourceHandler:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         began = time.monotonic()
         owner = None
-        code: str | None = None
+        code: str | None = "internal"
         try:
             owner = self._owner(request)
-            return await self._answer(request, owner)
+            response = await self._answer(request, owner)
+            code = None
         except GatewayError as error:
             code = error.code
             self._count_store_failure(error)
@@ -54,6 +56,11 @@ class ResourceHandler:
         except ClientGone:
             code = "canceled"
             return web.Response(status=499)  # nobody reads it: the connection is gone
+        except asyncio.CancelledError:
+            code = "canceled"
+            raise
+        else:
+            return response
         finally:
             self._gateway.log.info(
                 "resource",
@@ -70,7 +77,7 @@ class ResourceHandler:
         return self._gateway.keys.owner(self._dialect.credential(ClientRequest(request.headers, b"")))
 
     async def _answer(self, request: web.Request, owner: str) -> web.StreamResponse:
-        asked = ClientRequest(request.headers, b"", dict(request.match_info), dict(request.query))
+        asked = ClientRequest(request.headers, b"", dict(request.match_info), _query(request))
         if self._operation == "create_conversation":
             edge = self._gateway.edge
             asked = msgspec.structs.replace(asked, body=await read_body(request, edge.max_body, edge.body_deadline))
@@ -95,15 +102,26 @@ class ResourceHandler:
 
     async def _download_table(self, ask: ReadDataFrame, owner: str, request: web.Request) -> web.StreamResponse:
         target, binding = await self._conversations.frames_of(ask, owner)
-        async with self._desk.download(
-            target,
-            "read_data_frame",
-            "data_frames",
-            lambda port: port.download(binding.vendor_ids, ask.name, ask.slice),
-        ) as found:
-            name = f"{ask.name}.{ask.slice.format}"
-            return await self._files.pass_on(request, found, name, media_type_of(found.headers) or UNTYPED)
+        name = f"{ask.name}.{ask.slice.format}"
+        with told_as("not_found", NO_FRAME):
+            async with self._desk.download(
+                target,
+                "read_data_frame",
+                "data_frames",
+                lambda port: port.download(binding.vendor_ids, ask.name, ask.slice),
+            ) as found:
+                return await self._files.pass_on(request, found, name, media_type_of(found.headers) or UNTYPED)
 
     def _count_store_failure(self, error: GatewayError) -> None:
         if error.code == "store_unavailable":
             self._gateway.metrics.store_failure(self._operation)
+
+
+def _query(request: web.Request) -> dict[str, str]:
+    """Raises `bad_request` for a parameter that stands twice."""
+    query = dict(request.query)
+    if len(query) < len(request.query):
+        raise GatewayError(
+            "bad_request", "the request does not fit: query: a parameter stands twice", details={"path": "query"}
+        )
+    return query

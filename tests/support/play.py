@@ -11,12 +11,13 @@ but for pauses, which pass in steps of `TICK`, as the relay's sweeper looks at i
 import itertools
 import math
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 from urllib.parse import unquote
 
 import msgspec
+import pytest
 from msgspec import Struct
 from multidict import CIMultiDict
 
@@ -53,8 +54,10 @@ from gateway.protocols.base import (
     VendorResponse,
 )
 from gateway.protocols.native.dialect import NativeEncoder
+from gateway.relay import rendering
 from gateway.relay.answer import Limits
 from gateway.relay.core import Core, Pace
+from gateway.relay.upstream import split_base_url
 from gateway.routing.pauses import Pauses
 from gateway.routing.plan import FirstTarget, Plan, Target
 
@@ -93,6 +96,9 @@ class Question:
         self._vendor_ids = dict(vendor_ids or {})
         self.stream = stream
         self.wants_vendor_events = wants_vendor_events
+
+    async def prepare(self, target: Target) -> None:
+        """Nothing is stored."""
 
     def turn(self, target: Target) -> Turn:
         numbers = itertools.count()
@@ -282,13 +288,33 @@ def answers(*scripts: Script) -> Vendor:
 
 
 def simulated(simulator: Simulator) -> Vendor:
+    """The simulator, asked in the relay's own rendering."""
+
     def answer(request: VendorRequest, headers: Mapping[str, str]) -> Script:
-        assert isinstance(request.body, bytes)
-        every = CIMultiDict({**headers, **request.headers})
-        asked = SimulatedRequest(request.method, unquote(request.path), every, request.query, request.body)
+        vendor = rendering.Vendor("acme", {request.base: split_base_url("http://acme.test")}, NOTHING)
+        rendered = rendering.render(request, vendor, dict(headers))
+        _, *lines = rendered.head.decode().strip().split("\r\n")
+        every: CIMultiDict[str] = CIMultiDict()
+        for line in lines:
+            name, _, value = line.partition(": ")
+            every.add(name, value)
+        body = rendered.body if rendered.pieces is None else gathered(rendered.pieces)
+        asked = SimulatedRequest(request.method, unquote(request.path), every, request.query, body)
         return list(simulator.answer(asked))
 
     return answer
+
+
+def gathered(pieces: AsyncIterable[bytes]) -> bytes:
+    """An upload that is there already: one that had to be waited for would never come."""
+
+    async def gather() -> bytes:
+        return b"".join([piece async for piece in pieces])
+
+    with pytest.raises(StopIteration) as ended:
+        gather().send(None)
+    data: bytes = ended.value.value
+    return data
 
 
 class Recorder:

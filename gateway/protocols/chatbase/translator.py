@@ -45,7 +45,7 @@ from gateway.canonical.events import (
     VendorEvent,
 )
 from gateway.canonical.message import InputResponsePart, ToolResultPart
-from gateway.canonical.one_text import as_one_text, refuse_what_is_no_text
+from gateway.canonical.one_text import as_one_text, refuse_what_is_no_text, spoken
 from gateway.canonical.turn import Turn
 from gateway.framing.lines import JsonDecoder
 from gateway.framing.record import Record
@@ -169,7 +169,7 @@ class ChatbaseTranslator:
             yield self._retry(turn.regenerates, conversation)
             return
         results = [(f"$.content[{n}]", part) for n, part in enumerate(turn.parts) if isinstance(part, ToolResultPart)]
-        message = as_one_text(turn)
+        message = as_one_text(turn) if any(spoken(part).strip() for part in turn.parts) else ""
         if results and conversation is None:
             path, _ = results[0]
             raise GatewayError("bad_request", "there is no such tool call to answer", details={"path": path})

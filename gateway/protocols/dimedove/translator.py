@@ -41,7 +41,7 @@ from gateway.canonical.events import (
     ToolResult,
     VendorEvent,
 )
-from gateway.canonical.one_text import as_one_text, cannot_take, refuse_what_is_no_text
+from gateway.canonical.one_text import as_one_text, cannot_take, refuse_what_is_no_text, spoken
 from gateway.canonical.turn import Turn
 from gateway.framing.record import Record
 from gateway.framing.typed import Malformed, Unknown, document, open_union
@@ -112,7 +112,7 @@ class DimedoveTranslator:
         if turn.regenerates is not None:
             raise cannot_take(VENDOR, "a wish for another answer", "$.regenerate")
         text = as_one_text(turn)
-        if not text:
+        if not any(spoken(part).strip() for part in turn.parts):
             raise GatewayError("bad_request", "the message has no text", details={"path": "$.content"})
         app = self.target.app
         conversation = turn.vendor_ids.get("conversation")

@@ -19,6 +19,7 @@ import re
 from collections.abc import Iterator, Mapping
 from email.message import Message
 from email.parser import BytesParser
+from email.policy import HTTP
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -423,7 +424,7 @@ def _decode(body: bytes) -> Any:
 
 def _form(request: SimulatedRequest) -> list[Message]:
     head = f"Content-Type: {request.headers.get('Content-Type', '')}\r\n\r\n".encode()
-    form = BytesParser().parsebytes(head + request.body)
+    form = BytesParser(policy=HTTP).parsebytes(head + request.body)
     parts = form.get_payload()
     if not isinstance(parts, list):
         raise _bad(file="expected a form")

@@ -50,7 +50,7 @@ from gateway.canonical.events import (
     VendorEvent,
 )
 from gateway.canonical.message import FilePart, ImagePart, InputResponsePart
-from gateway.canonical.one_text import as_one_text, cannot_take, refuse_what_is_no_text
+from gateway.canonical.one_text import as_one_text, cannot_take, refuse_what_is_no_text, spoken
 from gateway.canonical.turn import Turn
 from gateway.framing.record import Record
 from gateway.framing.typed import UNREADABLE, Malformed, Unknown, open_union
@@ -145,9 +145,9 @@ class DynamiqTranslator:
     def _send(self, turn: Turn, conversation: str | None) -> Calls[None]:
         text = as_one_text(turn)
         files = _files(turn)
-        if not text and not files:
+        if not files and not any(spoken(part).strip() for part in turn.parts):
             raise GatewayError("bad_request", "the message has no text", details={"path": "$.content"})
-        content: list[wire.TextPart | wire.FilePart] = [wire.TextPart(text)] if text else []
+        content: list[wire.TextPart | wire.FilePart] = [wire.TextPart(text)] if text.strip() else []
         for file in files:
             named = yield from self._upload(file)
             content.append(wire.FilePart(named))

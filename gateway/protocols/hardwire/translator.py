@@ -395,7 +395,7 @@ def _text(turn: Turn) -> str:
     if turn.regenerates is not None:
         raise cannot_take("hardwire", "a question anew", "$.regenerate")
     if not any(spoken(part).strip() for part in turn.parts):
-        raise cannot_take("hardwire", "a blank text", "$.content")
+        raise GatewayError("bad_request", "the message has no text", details={"path": "$.content"})
     return as_one_text(turn)
 
 

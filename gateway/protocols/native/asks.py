@@ -138,7 +138,16 @@ def _page(request: ClientRequest) -> PageOf:
 
 
 def _conversation(request: ClientRequest) -> str:
-    return request.parameters["conversation_id"]
+    return _known(request, "conversation_id", "no such conversation")
+
+
+def _known(request: ClientRequest, parameter: str, problem: str) -> str:
+    """An id out of the path. Raises `not_found` for one that is none of ours, as for one that is not known."""
+    value = request.parameters[parameter]
+    try:
+        return msgspec.convert(value, Name)
+    except UNREADABLE as error:
+        raise GatewayError("not_found", problem) from error
 
 
 def _read_get(request: ClientRequest) -> Ask:
@@ -153,7 +162,7 @@ def _read_list_files(request: ClientRequest) -> Ask:
 
 def _read_download(request: ClientRequest) -> Ask:
     _query(request, _NoQuery)
-    return DownloadFile(_conversation(request), request.parameters["file_id"])
+    return DownloadFile(_conversation(request), _known(request, "file_id", "the conversation has no such file"))
 
 
 def _read_list_frames(request: ClientRequest) -> Ask:
@@ -163,15 +172,17 @@ def _read_list_frames(request: ClientRequest) -> Ask:
 
 def _read_frame(request: ClientRequest) -> Ask:
     query = _query(request, _SliceQuery)
-    name = request.parameters["name"]
+    conversation = _conversation(request)
+    name = _column_names([request.parameters["name"]], "path.name")[0]
+    columns = [] if query.columns is None else _column_names(query.columns.split(","), "query.columns")
+    return ReadDataFrame(conversation, name, Slice(query.offset, query.limit, columns, query.order, query.format))
+
+
+def _column_names(names: list[str], path: str) -> list[str]:
     try:
-        msgspec.convert(name, ColumnName)
-        columns = [] if query.columns is None else msgspec.convert(query.columns.split(","), list[ColumnName])
+        return msgspec.convert(names, list[ColumnName])
     except UNREADABLE as error:
-        raise refuse("query.columns", "a name is empty, too long or holds control characters") from error
-    return ReadDataFrame(
-        _conversation(request), name, Slice(query.offset, query.limit, columns, query.order, query.format)
-    )
+        raise refuse(path, "a name is empty, too long or holds control characters") from error
 
 
 ASKS: Mapping[Operation, Callable[[ClientRequest], Ask]] = {

@@ -301,7 +301,7 @@ def test_what_dimedove_cannot_take_is_refused_before_anything_is_sent(turn: Turn
     assert refused(turn) == ("unsupported", f"dimedove cannot take {what}", {"path": path})
 
 
-@pytest.mark.parametrize("parts", [[], [TextPart("")], [InputResponsePart("r")]])
+@pytest.mark.parametrize("parts", [[], [TextPart("")], [TextPart(" \n")], [InputResponsePart("r")]])
 def test_a_message_without_text_is_refused(parts: list[AskPart]) -> None:
     assert refused(ask(*parts)) == ("bad_request", "the message has no text", {"path": "$.content"})
 

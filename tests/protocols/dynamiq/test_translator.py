@@ -297,7 +297,7 @@ def test_what_dynamiq_cannot_take_is_refused_before_anything_is_sent(turn: Turn,
     assert refused(turn) == ("unsupported", message, {"path": path})
 
 
-@pytest.mark.parametrize("parts", [[], [TextPart("")]])
+@pytest.mark.parametrize("parts", [[], [TextPart("")], [TextPart(" \n")]])
 def test_a_message_without_text_or_file_is_refused(parts: list[AskPart]) -> None:
     assert refused(ask(*parts)) == ("bad_request", "the message has no text", {"path": "$.content"})
 

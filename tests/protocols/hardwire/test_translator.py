@@ -268,10 +268,8 @@ UNSUPPORTED: list[tuple[Turn, str, str]] = [
     (Turn([TextPart("a"), ImagePart(file_id="f")], lambda: CHAT), "$.content[1]", "images"),
     (Turn([FilePart(file_id="f")], lambda: CHAT), "$.content[0]", "files"),
     (Turn([ToolResultPart("call_0", "x")], lambda: CHAT), "$.content[0]", "results of the client's tools"),
-    (ask(" \n"), "$.content", "a blank text"),
     (ask(instructions="Be brief."), "$.instructions", "instructions"),
     (ask(tools=[Tool("search")]), "$.tools", "the client's tools"),
-    (ask(" ", missed=[HistoryMessage("user", [TextPart("Hi")])]), "$.content", "a blank text"),
     (ask(tool_choice="required"), "$.tool_choice", "a choice of tools"),
     (ask(tool_choice=NamedTool("search")), "$.tool_choice", "a choice of tools"),
     (ask(regenerates="m2", vendor_ids={"conversation": CHAT}), "$.regenerate", "a question anew"),
@@ -287,6 +285,15 @@ def test_what_hardwire_cannot_take_is_refused_before_anything_is_sent(turn: Turn
     assert (error.code, error.message) == ("unsupported", f"hardwire cannot take {what}")
     assert error.details == {"path": path}
     assert translator.vendor_ids == {}
+
+
+@pytest.mark.parametrize("turn", [ask(" \n"), ask(" ", missed=[HistoryMessage("user", [TextPart("Hi")])])])
+def test_a_message_without_text_is_refused(turn: Turn) -> None:
+    with pytest.raises(GatewayError) as caught:
+        next(new_translator().requests(turn))
+    error = caught.value
+    assert (error.code, error.message) == ("bad_request", "the message has no text")
+    assert error.details == {"path": "$.content"}
 
 
 def sent_text(turn: Turn) -> str:

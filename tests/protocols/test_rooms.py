@@ -1,0 +1,263 @@
+"""What holds of every vendor's room: its examples, its answers spoilt, its refusals and its settings."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec import Struct
+from multidict import CIMultiDict
+
+from gateway.canonical.blocks import Blocks, Numbering
+from gateway.canonical.errors import GatewayError
+from gateway.canonical.events import TERMINAL, Event, Notice
+from gateway.canonical.message import TextPart
+from gateway.framing.lines import JsonDecoder
+from gateway.framing.record import Framing
+from gateway.framing.sse import LenientSseDecoder, SseDecoder
+from gateway.framing.typed import Malformed
+from gateway.protocols.base import Descriptor, Translator
+from gateway.protocols.chatbase import CHATBASE
+from gateway.protocols.dimedove import DIMEDOVE
+from gateway.protocols.dimedove.framing import AnswerDecoder
+from gateway.protocols.dynamiq import DYNAMIQ
+from gateway.protocols.hardwire import HARDWIRE
+from gateway.protocols.sema4 import SEMA4
+from tests.support.spoil import spoilt_json
+from tests.support.translating import (
+    as_json,
+    ask,
+    blame,
+    documents,
+    expected,
+    heard,
+    lawful,
+    records,
+    refuse,
+    told_by,
+    until_failure,
+)
+
+HERE = Path(__file__).parent
+CHAT = "550e8400-e29b-41d4-a716-446655440000"
+APP = "8e9f0a1b-2c3d-4e5f-8a7b-9c0d1e2f3a4b"
+MODEL = "497f6eca-6276-4993-bfeb-53cbbbba6f08"
+
+
+class Reading(Struct, frozen=True):
+    """What a room reads: the target whose answer it is, and how it is framed."""
+
+    room: Descriptor
+    target: dict[str, Any]
+    framing: Callable[[], Framing]
+    conversation: str | None = None
+    stream: bool = True
+
+    def translator(self) -> Translator:
+        """A translator whose first request went out."""
+        translator = make(self.room, self.target)
+        ids = {"conversation": self.conversation} if self.conversation else {}
+        next(translator.requests(ask(TextPart("hi"), vendor_ids=ids, stream=self.stream)))
+        return translator
+
+    def examples(self) -> list[Path]:
+        folder = HERE / self.room.name / "examples"
+        return sorted(folder.glob("*.sse")) if self.stream else documents(folder)
+
+
+def make(room: Descriptor, target: dict[str, Any]) -> Translator:
+    assert room.translator is not None
+    return room.translator(msgspec.convert(target, room.target), Blocks(Numbering()))
+
+
+SYNC: dict[str, Any] = {"upstream_stream": False}
+READINGS = {
+    "chatbase": Reading(CHATBASE, {"agent": "a"}, LenientSseDecoder),
+    "chatbase-document": Reading(CHATBASE, {"agent": "a", **SYNC}, JsonDecoder, stream=False),
+    "dimedove": Reading(DIMEDOVE, {"app": "a"}, AnswerDecoder, CHAT),
+    "dimedove-document": Reading(DIMEDOVE, {"app": "a"}, AnswerDecoder, CHAT, stream=False),
+    "dimedove-no-outputs": Reading(DIMEDOVE, {"app": "a", "tool_outputs": False}, AnswerDecoder, CHAT),
+    "dimedove-no-outputs-document": Reading(
+        DIMEDOVE, {"app": "a", "tool_outputs": False}, AnswerDecoder, CHAT, stream=False
+    ),
+    "dynamiq": Reading(DYNAMIQ, {"app": APP}, SseDecoder),
+    "hardwire": Reading(HARDWIRE, {"model": "m"}, SseDecoder, CHAT),
+    "hardwire-document": Reading(HARDWIRE, {"model": "m", **SYNC}, JsonDecoder, CHAT, stream=False),
+    "sema4": Reading(SEMA4, {"agent": "a"}, SseDecoder),
+    "sema4-document": Reading(SEMA4, {"agent": "a", **SYNC}, JsonDecoder, CHAT, stream=False),
+}
+
+each_example = pytest.mark.parametrize(
+    ("reading", "path"),
+    [
+        pytest.param(reading, path, id=f"{name}-{path.stem}")
+        for name, reading in READINGS.items()
+        for path in reading.examples()
+    ],
+)
+
+
+# --- examples
+
+
+@each_example
+def test_each_example_becomes_the_events_beside_it(reading: Reading, path: Path) -> None:
+    told = heard(reading.translator(), records(reading.framing(), path.read_bytes()))
+    assert as_json(told) == expected(path)
+    assert len(lawful(told)) > 2
+
+
+@each_example
+def test_an_example_reads_the_same_byte_by_byte(reading: Reading, path: Path) -> None:
+    pieces = [bytes([byte]) for byte in path.read_bytes()]
+    assert as_json(heard(reading.translator(), records(reading.framing(), *pieces))) == expected(path)
+
+
+@each_example
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"], ids=["lf", "crlf"])
+def test_an_example_reads_the_same_with_any_line_end(reading: Reading, path: Path, line_end: bytes) -> None:
+    body = path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", line_end)
+    assert as_json(heard(reading.translator(), records(reading.framing(), body))) == expected(path)
+
+
+# --- spoilt answers
+
+
+@pytest.mark.parametrize("reading", READINGS.values(), ids=READINGS)
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(data=st.data())
+def test_a_spoilt_answer_obeys_the_laws_and_raises_nothing_undeclared(reading: Reading, data: st.DataObject) -> None:
+    body = data.draw(spoilt_json(data.draw(bodies(reading))))
+    told = told_by(reading.translator(), records(reading.framing(), body))
+    assert lawful(until_failure(relayed(told)))
+
+
+def relayed(told: Iterable[Event | Notice]) -> Iterator[Event | Notice]:
+    """What the relay takes: nothing behind a terminal, and a malformed record as a failure."""
+    try:
+        for event in told:
+            yield event
+            if type(event) in TERMINAL:
+                return
+    except Malformed as error:
+        raise GatewayError("upstream_protocol", "malformed") from error
+
+
+def bodies(reading: Reading) -> st.SearchStrategy[bytes]:
+    """An example, or a few of their events as they never come."""
+    whole = [path.read_bytes().replace(b"\r\n", b"\n") for path in reading.examples()]
+    if not reading.stream:
+        return st.sampled_from(whole)
+    events = sorted({event for body in whole for event in body.split(b"\n\n") if event})
+    some = st.lists(st.sampled_from(events), min_size=1, max_size=6)
+    return st.sampled_from(whole) | some.map(lambda chosen: b"\n\n".join([*chosen, b""]))
+
+
+# --- refusals
+
+TARGETS: dict[str, tuple[Descriptor, dict[str, Any], str]] = {
+    "chatbase": (CHATBASE, {"agent": "a"}, "a"),
+    "dimedove": (DIMEDOVE, {"app": "a"}, "a"),
+    "dynamiq-app": (DYNAMIQ, {"app": APP}, APP),
+    "dynamiq-model": (DYNAMIQ, {"model": MODEL}, MODEL),
+    "hardwire": (HARDWIRE, {"model": "m"}, ""),
+    "sema4": (SEMA4, {"agent": "a"}, "a"),
+}
+"""Each room's smallest target settings, and what they bind a conversation to."""
+
+each_target = pytest.mark.parametrize(("room", "target", "scope"), TARGETS.values(), ids=TARGETS)
+
+
+SPELLED = {
+    ("sema4", b'{"error":null,"detail":[]}'): "[]",
+    ("sema4", b'{"error":[1]}'): "[1]",
+    ("sema4", b'{"error":{"code":7,"message":[]}}'): "[]",
+    ("sema4", b'{"error":{"type":7,"code":{},"message":[]}}'): "[]",
+    ("hardwire", b'{"error":{"type":"two words","message":""}}'): "",
+}
+"""What a room keeps for the log of a body in a shape that no vendor documents; the others keep nothing."""
+
+
+@each_target
+@pytest.mark.parametrize(
+    ("status", "code", "cause"),
+    [
+        (200, "upstream_protocol", "content_type"),
+        (400, "upstream_rejected", "rejected"),
+        (401, "upstream_auth", "auth"),
+        (402, "quota_exhausted", "quota_exhausted"),
+        (403, "upstream_auth", "auth"),
+        (404, "upstream_not_found", "not_found"),
+        (409, "upstream_rejected", "status_4xx"),
+        (415, "upstream_rejected", "status_4xx"),
+        (422, "upstream_rejected", "rejected"),
+        (429, "upstream_rate_limited", "rate_limited"),
+        (500, "upstream_unavailable", "status_5xx"),
+        (502, "upstream_unavailable", "status_5xx"),
+        (503, "upstream_unavailable", "status_5xx"),
+        (504, "upstream_timeout", "first_event_timeout"),
+    ],
+)
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html><h1>502 Bad Gateway</h1></html>",
+        b"[]",
+        b"null",
+        b'{"error":null}',
+        b'{"error":null,"detail":[]}',
+        b'{"error":[1]}',
+        b'{"error":{"code":7,"message":[]}}',
+        b'{"error":{"code":{},"message":""}}',
+        b'{"error":{"code":"two words"}}',
+        b'{"error":{"type":7,"code":{},"message":[]}}',
+        b'{"error":{"type":"two words","message":""}}',
+        b'{"code":7}',
+        b"\xff\xfe",
+        b'{"error":"\\ud800"}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_refusal_of_any_shape_is_read_by_its_status(
+    room: Descriptor, target: dict[str, Any], scope: str, status: int, code: str, cause: str, body: bytes
+) -> None:
+    error = refuse(make(room, target), status, body)
+    assert blame(error) == (code, cause, status, None, None)
+    assert error.vendor_message == SPELLED.get((room.name, body))
+
+
+@each_target
+@pytest.mark.parametrize("request_id", ["", "two words", "x" * 129, "caf\udce9"])
+def test_a_request_id_that_cannot_be_shown_is_left_out(
+    room: Descriptor, target: dict[str, Any], scope: str, request_id: str
+) -> None:
+    assert refuse(make(room, target), 500, x_request_id=request_id).vendor_request_id is None
+
+
+@each_target
+@given(status=st.integers(100, 599), body=st.binary(), request_id=st.text(), reset=st.text())
+def test_any_refusal_can_be_read(
+    room: Descriptor, target: dict[str, Any], scope: str, status: int, body: bytes, request_id: str, reset: str
+) -> None:
+    error = refuse(make(room, target), status, body, x_request_id=request_id, X_RateLimit_Reset=reset)
+    msgspec.json.encode(error.body())
+
+
+# --- settings
+
+
+@each_target
+def test_a_conversation_is_bound_to_what_its_target_asks(room: Descriptor, target: dict[str, Any], scope: str) -> None:
+    assert room.scope(msgspec.convert(target, room.target)) == scope
+
+
+@each_target
+def test_a_setting_that_nobody_knows_is_refused(room: Descriptor, target: dict[str, Any], scope: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match="unknown field `sparkle`"):
+        msgspec.convert({**target, "sparkle": True}, room.target)
+    with pytest.raises(msgspec.ValidationError, match="unknown field `sparkle`"):
+        msgspec.convert({"sparkle": True}, room.options)
