@@ -1,10 +1,23 @@
 """What plays messages against the core finds what is wrong with a stream, or no sweep proves anything."""
 
+from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
+
 import pytest
 
 from gateway.canonical.errors import GatewayError
 from gateway.canonical.events import MessageCompleted, MessageFailed, TextDelta, TextStarted
-from gateway.protocols.base import Head, Pause, Reset, Send
+from gateway.protocols.base import (
+    Form,
+    FormPart,
+    Head,
+    Pause,
+    Reset,
+    Script,
+    Send,
+    SimulatedRequest,
+    VendorRequest,
+)
 from gateway.protocols.native.dialect import NativeEncoder
 from tests.support.fakes import TARGET, Guest, Parrot, sse
 from tests.support.play import (
@@ -22,9 +35,11 @@ from tests.support.play import (
     in_pieces,
     play,
     read_stream,
+    simulated,
     split,
     whole,
 )
+from tests.support.terminals import terminal_end
 
 FRAME = NativeEncoder().event(0, STARTED)
 HELLO = (STREAM, Send(sse(b"hello", b"stop")))
@@ -135,3 +150,58 @@ def test_a_player_begins_where_its_core_stands() -> None:
     played = Player(core, answers(), now=START + 5).run()
     assert (played.core.outcome, played.data, played.seconds) == ("completed", b"", 0)
     assert isinstance(core.answer.log[-1], MessageCompleted)
+
+
+class Echo:
+    """A simulator that answers with what it was asked."""
+
+    plays: Mapping[str, str] = MappingProxyType({})
+
+    def answer(self, request: SimulatedRequest) -> Script:
+        return (Head(200, {"Type": request.headers["Content-Type"], "Key": request.headers["Key"]}), Send(request.body))
+
+
+async def upload() -> AsyncIterator[bytes]:
+    yield b"a"
+    yield b"b"
+
+
+@pytest.mark.parametrize("data", [b"ab", upload()], ids=["bytes", "pieces"])
+def test_a_simulator_is_asked_in_the_relays_rendering(data: bytes | AsyncIterator[bytes]) -> None:
+    form = Form((FormPart("file", data, "a b.txt", "text/plain"),))
+    head, sent = simulated(Echo())(VendorRequest("POST", "/files", body=form), {"Key": "k"})
+    assert isinstance(head, Head)
+    assert isinstance(sent, Send)
+    boundary = head.headers["Type"].removeprefix("multipart/form-data; boundary=").encode()
+    assert head.headers["Key"] == "k"
+    assert sent.data == (
+        b'--%b\r\nContent-Disposition: form-data; name="file"; filename="a b.txt"\r\nContent-Type: text/plain\r\n\r\n'
+        b"ab\r\n--%b--\r\n" % (boundary, boundary)
+    )
+
+
+@pytest.mark.parametrize(
+    ("protocol", "before", "terminal"),
+    [
+        ("chatbase", b'data: {"type":"text-end"}\n\n', b'data: {"type":"finish"}\n\n'),
+        ("chatbase", b'{"type":"text-end"}\n', b'{"type":"finish"}'),
+        ("hardwire", b'data: {"type":"content","delta":"end"}\n\n', b'data: {"type":"end"}\n\n'),
+        ("hardwire", b'data: {"type":"error"}\n\n', b'data: {"type":"run_completed"}\n\n'),
+        ("dimedove", b'data: {"status":"completed"}\n\n', b"event: response.completed\ndata: {}\n\n"),
+        ("dimedove", b'event: response.failed\ndata: {"id":"r"}\n\n', b'data: {"type":"response.completed"}\n\n'),
+        ("dynamiq", b"event: run.failed\ndata: {}\n\n", b"event: run.completed\ndata: {}\n\n"),
+        (
+            "dynamiq",
+            b'data: {"type":"agent.human_feedback.requested","data":{"action":"info"}}\n\n',
+            b'data: {"type":"agent.human_feedback.requested","data":{}}\n\n',
+        ),
+        ("dynamiq", b'data: {"type":"run.completed","sequence":5}\n\n', b'data: {"type":"run.completed"}\n\n'),
+        ("sema4", b'data: {"event_type":"agent_error"}\r\n\r\n', b'data: {"event_type":"agent_finished"}\r\n\r'),
+        ("sema4", b"data: DONE\r\r", b"data: [DONE]\r\r"),
+        ("sema4", b"event: data\ndata: {}\n\n", b"event: end\ndata: {}\n\n"),
+    ],
+)
+def test_a_terminal_is_whole_behind_the_last_byte_that_it_needs(protocol: str, before: bytes, terminal: bytes) -> None:
+    end = len(before + terminal)
+    assert terminal_end(protocol, before + terminal + b"\n\n: more\n\n", sequence=5) == end
+    assert terminal_end(protocol, before, sequence=5) > len(before)

@@ -1,10 +1,8 @@
 """Whole exchanges with vendors, to be cut, split and spoilt: the recorded examples, and each play of the simulators.
 
-An `Exchange` holds the question and the vendor's answers in the order of the requests. Which frames are a vendor's
-success terminal is told here from its manual, apart from what the translators know.
+An `Exchange` holds the question and the vendor's answers in the order of the requests.
 """
 
-import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -14,15 +12,20 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.canonical.message import TextPart, ToolResultPart
+from gateway.canonical.message import FilePart, InputResponsePart, TextPart, ToolResultPart
 from gateway.canonical.turn import AskPart
 from gateway.protocols.base import Credentials, Head, Script, Send
 from gateway.protocols.chatbase import CHATBASE
-from gateway.protocols.chatbase.simulator import ChatbaseSimulator
 from gateway.protocols.chatbase.translator import ChatbaseTarget
+from gateway.protocols.dimedove import DIMEDOVE
+from gateway.protocols.dimedove.translator import DimedoveTarget
+from gateway.protocols.dynamiq import DYNAMIQ
+from gateway.protocols.dynamiq.calls import DynamiqTarget
 from gateway.protocols.hardwire import HARDWIRE
-from gateway.protocols.hardwire.plays import PLAYS, REFUSALS
+from gateway.protocols.hardwire.plays import REFUSALS
 from gateway.protocols.hardwire.translator import HardwireTarget
+from gateway.protocols.sema4 import SEMA4
+from gateway.protocols.sema4.translator import Sema4Target
 from gateway.relay.core import Pace
 from gateway.routing.plan import Deadlines, Target
 from tests.support.play import (
@@ -38,10 +41,14 @@ from tests.support.play import (
     simulated,
     whole,
 )
+from tests.support.terminals import terminal_end
 
 EXAMPLES = Path(__file__).parents[1] / "protocols"
 CHAT = "550e8400-e29b-41d4-a716-446655440000"
+THREAD = "529a03ad-5e61-58a6-bb91-7b491b10c201"
 WORKFLOW = UUID("3f0b6a52-5a0e-4c3b-9b0a-0c1d2e3f4a5b")
+APP = "8e9f0a1b-2c3d-4e5f-8a7b-9c0d1e2f3a4b"
+REQUEST = "7a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"
 STARTED = (
     DOCUMENT,
     Send(
@@ -58,43 +65,47 @@ LISTED = (
 )
 
 DEADLINES = Deadlines(connect=1, first_event=10, idle=3, total=60)
+PATIENT = Deadlines(connect=1, first_event=10, idle=90, total=300)
+"""Longer than any play is silent."""
+
 PACE = Pace(headers_after=15, heartbeat=15)
 
-TERMINALS = {"chatbase": {"finish"}, "hardwire": {"end", "complete", "run_completed"}}
-DESCRIPTORS = {"chatbase": CHATBASE, "hardwire": HARDWIRE}
-CREDENTIALS = {
-    "chatbase": Credentials({"api_key": "k"}),
-    "hardwire": Credentials({"email": "a@b.test", "password": "right"}),
-}
+DESCRIPTORS = {each.name: each for each in (CHATBASE, DIMEDOVE, DYNAMIQ, HARDWIRE, SEMA4)}
+KEY = Credentials({"api_key": "k"})
+PASSWORD = Credentials({"email": "a@b.test", "password": "right"})
 COOKIE = Credentials({"cookie": "c=1", "user_id": "u"})
 
 
 class Exchange(Struct, frozen=True):
     """`streams`: whether the client asked for a stream; `scripts` holds each of the vendor's answers in one piece.
 
-    `messages` are the numbers of those that do not belong to a sign-in, `paced` holds a play's with their pauses.
+    `messages` are the numbers of those that do not belong to a sign-in, `answer` is the number of the one that holds
+    the message; `paced` holds a play's with their pauses.
     """
 
     protocol: str
     settings: Any
-    scripts: tuple[Script, ...]
-    messages: tuple[int, ...]
+    scripts: tuple[Script, ...] = ()
+    messages: tuple[int, ...] = ()
+    answer: int = 0
     is_play: bool = False
     streams: bool = True
     parts: tuple[AskPart, ...] = (TextPart("Hi"),)
     vendor_ids: dict[str, str] = {}
-    credentials: Credentials = COOKIE
+    credentials: Credentials = KEY
+    deadlines: Deadlines = DEADLINES
     wants_vendor_events: bool = False
     paced: tuple[Script, ...] = ()
 
-    def play(self, change: Callable[[Script], Script] = whole, number: int = -1) -> Played:
-        """The exchange with its answer `number` changed; the last is -1."""
+    def play(self, change: Callable[[Script], Script] = whole, number: int | None = None) -> Played:
+        """The exchange with one answer changed: the one that holds the message, or `number`."""
         scripts = list(self.scripts)
-        scripts[number] = change(scripts[number])
+        place = self.answer if number is None else number
+        scripts[place] = change(scripts[place])
         return self.play_with(answers(*scripts))
 
     def play_with(self, vendor: Vendor) -> Played:
-        target = Target("acme", self.protocol, self.settings, DEADLINES)
+        target = Target("acme", self.protocol, self.settings, self.deadlines)
         make = DESCRIPTORS[self.protocol].translator
         assert make is not None
         question = Question(
@@ -106,41 +117,18 @@ class Exchange(Struct, frozen=True):
         )
         return play(question, vendor, targets=(target,), credentials=self.credentials, pace=PACE)
 
-    def terminal(self) -> tuple[int, int]:
-        """The number of the answer that holds the success terminal, and after how many of its bytes that is whole.
-
-        An answer without one is whole behind its end.
-        """
-        if not self.settings.upstream_stream:
-            last = len(self.scripts) - 1
-            return last, len(body_of(self.scripts[last]).rstrip())
-        streams = [number for number, script in enumerate(self.scripts) if is_stream(script)]
-        number = streams[-1] if streams else len(self.scripts) - 1
-        body = body_of(self.scripts[number])
-        ends = (end for end in range(len(body) + 1) if _holds_terminal(body[:end], TERMINALS[self.protocol]))
-        return number, next(ends, len(body) + 1)
+    def terminal(self) -> int:
+        """After how many bytes of its answer the terminal is whole; a document is whole behind its end."""
+        script = self.scripts[self.answer]
+        body = body_of(script)
+        if not is_stream(script):
+            return len(body.rstrip())
+        return terminal_end(self.protocol, body, int(self.vendor_ids.get("sequence", 0)))
 
 
 def is_stream(script: Script) -> bool:
     head = script[0]
     return isinstance(head, Head) and "event-stream" in head.headers.get("Content-Type", "")
-
-
-def _holds_terminal(data: bytes, terminals: set[str]) -> bool:
-    """A block that a blank line closed, or a line that is JSON by itself, of one of these types."""
-    *blocks, rest = data.split(b"\n\n")
-    lines = [line for block in blocks for line in block.split(b"\n")]
-    lines += [line for line in rest.split(b"\n") if line.startswith(b"{")]
-    return any(_type_of(line.removeprefix(b"data: ")) in terminals for line in lines)
-
-
-def _type_of(line: bytes) -> object:
-    if not line.startswith(b"{"):
-        return None
-    try:
-        return json.loads(line).get("type")
-    except ValueError:
-        return None
 
 
 # --- examples
@@ -156,14 +144,23 @@ def example(name: str) -> Exchange:
     protocol = name.partition("/")[0]
     is_document = name.endswith(".json")
     answer = (DOCUMENT if is_document else STREAM, body)
-    if protocol == "chatbase":
-        settings: Any = ChatbaseTarget("5QHA6VB", upstream_stream=not is_document)
-        return Exchange(protocol, settings, (answer,), (0,), False, not is_document, credentials=CREDENTIALS[protocol])
+    asked = Exchange(protocol, None, (answer,), (0,), streams=not is_document)
+    match protocol:
+        case "chatbase":
+            return replace(asked, settings=ChatbaseTarget("5QHA6VB", upstream_stream=not is_document))
+        case "dimedove":
+            settings: Any = DimedoveTarget("app_1", upstream_stream=not is_document, tool_outputs=False)
+            return replace(asked, settings=settings, vendor_ids={"conversation": CHAT})
+        case "dynamiq":
+            return replace(asked, settings=DynamiqTarget(APP), vendor_ids={"conversation": "c1"})
+        case "sema4":
+            thread = "c1" if "/dossier-" in name else THREAD
+            settings = Sema4Target("a1", upstream_stream=not is_document)
+            return replace(asked, settings=settings, vendor_ids={"conversation": thread})
     is_run = "/runs/" in name
     settings = HardwireTarget("gpt-4", workflow_id=WORKFLOW if is_run else None, upstream_stream=not is_document)
-    scripts = (STARTED, answer, LISTED) if is_run else (answer,)
-    numbers = tuple(range(len(scripts)))
-    return Exchange(protocol, settings, scripts, numbers, False, not is_document, vendor_ids={"conversation": CHAT})
+    asked = replace(asked, settings=settings, vendor_ids={"conversation": CHAT}, credentials=COOKIE)
+    return replace(asked, scripts=(STARTED, answer, LISTED), messages=(0, 1, 2), answer=1) if is_run else asked
 
 
 # --- plays
@@ -172,41 +169,77 @@ def example(name: str) -> Exchange:
 MODES = ("stream", "assembled", "document")
 """The client streams; it wants a document of what the vendor streams; the vendor is asked for a document too."""
 
+GOES_ON: dict[tuple[str, str], tuple[AskPart, ...]] = {
+    ("chatbase", "client-action"): (ToolResultPart("call_1", {"status": "shipped"}),),
+    ("dimedove", "mapped-tool"): (TextPart("And now?"),),
+    ("dynamiq", "plain"): (TextPart("Read"), FilePart(data="YWI=", name="a.txt")),
+    ("dynamiq", "feedback"): (InputResponsePart(REQUEST, text="The second"),),
+    ("dynamiq", "approval"): (InputResponsePart(REQUEST, approved=True, values={"amount": 600}),),
+    ("sema4", "text"): (TextPart("Read"), FilePart(data="YWI=", name="a.txt")),
+}
+"""What is said next in the conversation of a play."""
+
 
 def plays() -> list[tuple[str, str, str]]:
     """Protocol, mode and name of each play; a name that ends in `+` is that play's conversation going on."""
     return [
-        *(("chatbase", mode, name) for mode in MODES for name in (*ChatbaseSimulator.plays, "client-action+")),
-        *(("hardwire", mode, name) for mode in MODES for name in ("", *PLAYS) if _has(mode, name)),
+        (protocol, mode, name)
+        for protocol in DESCRIPTORS
+        for mode in MODES
+        for name in _names(protocol)
+        if _has(protocol, mode, name)
     ]
 
 
-def _has(mode: str, name: str) -> bool:
-    """A workflow always streams; what is said of a document is only played in one."""
-    return not name.startswith("workflow-") or mode != "document"
+def _names(protocol: str) -> list[str]:
+    make = DESCRIPTORS[protocol].simulator
+    assert make is not None
+    going_on = [f"{name}+" for of, name in GOES_ON if of == protocol]
+    return [*dict.fromkeys(["", *make("").plays]), *going_on]
+
+
+def _has(protocol: str, mode: str, name: str) -> bool:
+    """A workflow always streams, as Dynamiq does; what is said of a document is only played in one."""
+    always_streams = protocol == "dynamiq" or (protocol, name.partition("-")[0]) == ("hardwire", "workflow")
+    return not always_streams or mode != "document"
 
 
 @cache
 def recorded(protocol: str, mode: str, name: str) -> Exchange:
     """What a simulator answers, each answer in one piece."""
-    credentials = CREDENTIALS[protocol]
-    asked = Exchange(protocol, _settings(protocol, mode, name), (), (), True, mode == "stream", credentials=credentials)
+    settings = _settings(protocol, mode, name)
+    credentials = PASSWORD if protocol == "hardwire" else KEY
+    asked = Exchange(protocol, settings, is_play=True, streams=mode == "stream", credentials=credentials)
     make = DESCRIPTORS[protocol].simulator
     assert make is not None
-    vendor = Recorder(simulated(make(name.removesuffix("+"))))
+    play_name = name.removesuffix("+")
+    vendor = Recorder(simulated(make(play_name)))
     if name.endswith("+"):
         first = asked.play_with(vendor)
-        results = (ToolResultPart("call_1", {"status": "shipped"}),)
-        asked = replace(asked, parts=results, vendor_ids=first.core.attempts[-1].vendor_ids)
+        asked = replace(asked, parts=GOES_ON[protocol, play_name], vendor_ids=first.core.attempts[-1].vendor_ids)
         vendor.scripts.clear()
     requests = asked.play_with(vendor).requests
     messages = tuple(number for number, request in enumerate(requests) if not request.path.startswith("/auth/"))
-    return replace(asked, scripts=tuple(map(whole, vendor.scripts)), messages=messages, paced=tuple(vendor.scripts))
+    fed = [number for number in messages if requests[number].framing is not None]
+    return replace(
+        asked,
+        scripts=tuple(map(whole, vendor.scripts)),
+        messages=messages,
+        answer=(fed or messages)[-1],
+        paced=tuple(vendor.scripts),
+    )
 
 
 def _settings(protocol: str, mode: str, name: str) -> Any:
     streams = mode != "document"
-    if protocol == "chatbase":
-        return ChatbaseTarget("5QHA6VB", upstream_stream=streams)
+    match protocol:
+        case "chatbase":
+            return ChatbaseTarget("5QHA6VB", upstream_stream=streams)
+        case "dimedove":
+            return DimedoveTarget("app_1", upstream_stream=streams)
+        case "dynamiq":
+            return DynamiqTarget(APP)
+        case "sema4":
+            return Sema4Target("a1", upstream_stream=streams)
     is_run = name.startswith("workflow-") and name not in REFUSALS
     return HardwireTarget("gpt-4", workflow_id=WORKFLOW if is_run else None, upstream_stream=streams or is_run)
