@@ -160,13 +160,8 @@ async def test_a_route_that_there_is_not_is_not_found(gateway: Served) -> None:
     assert CANARY.encode() not in reply.body
 
 
-async def test_regenerating_is_not_supported_yet(gateway: Served) -> None:
-    reply = await gateway.post({"regenerate": "msg_1"})
-    assert (reply.status, reply.error["code"], reply.error["details"]) == (
-        422,
-        "unsupported",
-        {"path": "$.regenerate"},
-    )
+async def test_an_answer_is_given_anew_in_its_conversation_alone(gateway: Served) -> None:
+    check_is_bad_request(await gateway.post({"regenerate": "msg_1"}), "$.conversation_id")
 
 
 # --- options of vendors
@@ -205,7 +200,7 @@ def options() -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize(("protocol", "key"), list(options()))
 async def test_options_name_no_address_header_or_credential(protocol: str, key: str, gateway: Served) -> None:
     for value in ("http://127.0.0.1:1/canary-5d1e", {"a": CANARY}, None):
-        reply = await gateway.post({"content": "Hi", "route": protocol, "vendor_options": {protocol: {key: value}}})
+        reply = await gateway.post({"content": "Hi", "vendor_options": {protocol: {key: value}}})
         assert (reply.status, reply.error["code"]) == (400, "bad_request")
         assert reply.error["details"]["path"].startswith(f"$.vendor_options.{protocol}")
         assert CANARY.encode() not in reply.body

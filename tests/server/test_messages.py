@@ -155,11 +155,12 @@ async def test_a_vendor_that_never_answers_the_sign_in_is_given_up_at_the_deadli
     assert (reply.status, reply.error["code"]) == (504, "upstream_timeout")
 
 
-async def test_a_vendors_retry_hint_is_told_in_the_header_too(tmp_path: Path) -> None:
+async def test_a_retry_hint_that_is_over_the_deadline_is_told_in_the_header_too(tmp_path: Path) -> None:
     refusal = response(429, b"{}", retry_after="7")
+    config = scripted("URL").replace('model = "m"', 'model = "m", deadlines = { first_event = 5 }')
     async with (
         ScriptServer([Read(), Write(refusal), Close()]) as vendor,
-        serving(tmp_path, scripted(vendor.url)) as gateway,
+        serving(tmp_path, config.replace("URL", vendor.url)) as gateway,
     ):
         reply = await gateway.post({"content": "Hi"})
     assert (reply.status, reply.error["retry_after"], reply.headers["Retry-After"]) == (429, 7, "7")

@@ -27,9 +27,23 @@ class Row(Struct, frozen=True):
     path: str
     needs: Literal["a key", "nothing"]
 
+    @property
+    def example(self) -> str:
+        return self.path.format(conversation_id="conv_1", file_id="file_1", name="sales")
+
 
 WALK = [
     Row("POST", "/v1/messages", "a key"),
+    Row("POST", "/v1/conversations", "a key"),
+    Row("GET", "/v1/conversations", "a key"),
+    Row("GET", "/v1/conversations/{conversation_id}", "a key"),
+    Row("DELETE", "/v1/conversations/{conversation_id}", "a key"),
+    Row("GET", "/v1/conversations/{conversation_id}/messages", "a key"),
+    Row("GET", "/v1/conversations/{conversation_id}/files", "a key"),
+    Row("POST", "/v1/conversations/{conversation_id}/files", "a key"),
+    Row("GET", "/v1/conversations/{conversation_id}/files/{file_id}", "a key"),
+    Row("GET", "/v1/conversations/{conversation_id}/data-frames", "a key"),
+    Row("GET", "/v1/conversations/{conversation_id}/data-frames/{name}", "a key"),
     Row("GET", "/v1/routes", "a key"),
     Row("GET", "/healthz", "nothing"),
     Row("GET", "/readyz", "nothing"),
@@ -60,22 +74,25 @@ def test_every_route_has_a_row(tmp_path: Path) -> None:
     assert served == {(row.method, row.path) for row in WALK}
 
 
-@pytest.mark.parametrize("row", KEYED, ids=lambda row: row.path)
+@pytest.mark.parametrize("row", KEYED, ids=lambda row: f"{row.method} {row.path}")
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer gwk_b"}], ids=["no key", "wrong key"])
 async def test_a_route_that_needs_a_key_is_closed_without_one(
     row: Row, headers: dict[str, str], tmp_path: Path
 ) -> None:
     async with serving(tmp_path, DEMO + KEYS) as gateway:
-        reply = await gateway.ask(row.method, row.path, headers=headers)
+        reply = await gateway.ask(row.method, row.example, headers=headers)
     assert (reply.status, reply.error["code"]) == (401, "unauthorized")
 
 
-@pytest.mark.parametrize("row", WALK, ids=lambda row: row.path)
+@pytest.mark.parametrize("row", WALK, ids=lambda row: f"{row.method} {row.path}")
 @pytest.mark.parametrize("tail", ["/", "/..", "/%2e%2e", "/%2e%2e%2f", "%00", "?/../x", "/" + "x" * 300, ";a", "#"])
 async def test_no_form_of_a_path_reaches_what_it_does_not_name(row: Row, tail: str, tmp_path: Path) -> None:
     async with serving(tmp_path, DEMO + KEYS) as gateway, gateway.raw() as client:
-        await client.send(f"{row.method} {row.path}{tail} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        await client.send(f"{row.method} {row.example}{tail} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
         answer = await client.read_all()
     named = tail.startswith(("?", "#"))
-    allowed = {401 if row.needs == "a key" else 200} if named else {404}
+    if named:
+        allowed = {401 if row.needs == "a key" else 200}
+    else:
+        allowed = {401, 404, 405} if "conversations" in row.path else {404}
     assert int(answer.split(b" ")[1]) in {*allowed, 400}
