@@ -139,7 +139,7 @@ class Desk:
             return
         error.vendor = target.vendor
         secrets = self._gateway.relay.vendor(target.vendor).credentials.values()
-        for name in ("vendor_code", "vendor_request_id"):
+        for name in ("vendor_code", "vendor_request_id", "vendor_message"):
             said = getattr(error, name)
             if said and any(secret in said for secret in secrets):
                 setattr(error, name, None)

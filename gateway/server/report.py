@@ -94,11 +94,14 @@ class Reporter:
             duration=timing.total,
             first_event=timing.first_event,
             first_text=timing.first_text,
-            **(_vendors_words(error) if error else {}),
+            **vendors_words(error),
         )
 
 
-def _vendors_words(error: GatewayError) -> dict[str, object]:
+def vendors_words(error: GatewayError | None) -> dict[str, object]:
+    """What the log alone is told of a vendor's refusal."""
+    if error is None:
+        return {}
     return {
         "vendor_status": error.vendor_status,
         "vendor_code": error.vendor_code,

@@ -28,6 +28,7 @@ from gateway.server.edge import read_body, refuse
 from gateway.server.errands import Desk, told_as
 from gateway.server.files import UNTYPED, Files, media_type_of
 from gateway.server.gateway import MAX_SHOWN, REQUEST_ID, Gateway
+from gateway.server.report import vendors_words
 
 CREATED: tuple[type[Ask], ...] = (CreateConversation, UploadFiles)
 
@@ -45,12 +46,13 @@ class ResourceHandler:
         began = time.monotonic()
         owner = None
         code: str | None = "internal"
+        failure: GatewayError | None = None
         try:
             owner = self._owner(request)
             response = await self._answer(request, owner)
             code = None
         except GatewayError as error:
-            code = error.code
+            code, failure = error.code, error
             self._count_store_failure(error)
             return refuse(self._dialect, error, request[REQUEST_ID])
         except ClientGone:
@@ -71,6 +73,7 @@ class ResourceHandler:
                 conversation_id=request.match_info.get("conversation_id", "")[:MAX_SHOWN] or None,
                 code=code,
                 duration=round(time.monotonic() - began, 4),
+                **vendors_words(failure),
             )
 
     def _owner(self, request: web.Request) -> str:
