@@ -75,6 +75,7 @@ def build_gateway(
         {name: _vendor(vendor, protocols, simulated) for name, vendor in settings.vendors.items()},
         send_deadline=settings.server.send_deadline,
         on_bug=on_bug,
+        on_stopped=lambda vendor, outcome: metrics.errand(vendor=vendor, operation="stop", outcome=outcome),
     )
     metrics.watch_connections(lambda: relay.pool.open_connections)
     limits = settings.limits

@@ -149,7 +149,7 @@ def test_the_metrics_table_has_every_metric_with_its_labels() -> None:
     told = {name: set(re.findall(r"`(\w+)`", row[0])) for name, row in table("| metric | labels | meaning |").items()}
     metrics = Metrics("0")
     metrics.message(route="r", vendor="v", outcome="completed", duration=1, first_event=1, first_text=1)
-    metrics.attempt(vendor="v", protocol="p", outcome="completed", to_headers=1, longest_gap=1)
+    metrics.attempt(vendor="v", protocol="p", outcome="completed", to_headers=1, longest_gap=1, resumes=1)
     metrics.watch_connections(lambda: 0)
     metrics.watch_pauses(lambda: [("v", 1.0)])
     metrics.errand(vendor="v", operation="list_files", outcome="completed")

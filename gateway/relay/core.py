@@ -8,6 +8,7 @@ The driver tells the core what happened and when; the core answers with bytes fo
     epoch    rises whenever the request or response in hand is to be dropped
     renew    the session in hand was refused: sign in anew
 
+A run that goes on at the vendor while its stream broke is gone back to, in the same attempt and after commit as well.
 Nothing of a failed attempt reaches the next: each has its own translator, and what it yielded before its first content
 event was held back (see `answer`). Times are seconds of a monotonic clock.
 """
@@ -44,6 +45,24 @@ ENDING_GRACE = 1.0
 
 REFUSAL_GRACE = 5.0
 """Seconds that the body of a refusal may take; what has come by then is read."""
+
+RESUME_WAITS = (0.0, 0.5, 1.0)
+"""Seconds before each time in a row that a vendor's run is gone back to."""
+
+BROKEN_OFF: frozenset[Cause] = frozenset(
+    {
+        "connect",
+        "connect_timeout",
+        "stale_connection",
+        "reset_before_headers",
+        "reset_midstream",
+        "truncated",
+        "status_5xx",
+    }
+)
+"""Causes after which the vendor's run may go on all the same."""
+
+ENDED_EARLY = "the vendor's answer ended before its terminal"
 
 Do = Literal["authorize", "call", "done"]
 Outcome = Literal["completed", "failed", "canceled"]
@@ -101,6 +120,8 @@ class Attempt(Struct):
     vendor_ids: dict[str, str] = {}
     model: str | None = None
     is_uncertain: bool = False
+    resumes: int = 0
+    """How often the vendor's run was gone back to."""
 
 
 class _Try:
@@ -119,6 +140,10 @@ class _Try:
         self.is_finishing = False
         self.has_session = False
         self.was_renewed = False
+        self.resumes = 0
+        self.resumed_at_event = now
+        self.broken: GatewayError | None = None
+        """Why the run is gone back to; where that is refused, this is what is told."""
 
 
 class _Response:
@@ -256,6 +281,16 @@ class Core:
             self._cancel(MessageCanceled(reason), now)
         return self.answer.flush(now)
 
+    def cancellation(self) -> VendorRequest | None:
+        """What stops the vendor's run of a message that was canceled here, where that would go on without us."""
+        if self.outcome != "canceled" or self._try.phase == "not_sent":
+            return None
+        try:
+            return self.translator.cancel()
+        except Exception as error:  # noqa: BLE001  (a translator may be anybody's)
+            self.bugs.append(error)
+            return None
+
     def abandon(self, error: GatewayError, now: float) -> bytes:
         """Ends the message where even its failure could not be told whole."""
         self.error = error
@@ -339,7 +374,7 @@ class Core:
         except Exception as error:  # noqa: BLE001  (a translator may be anybody's)
             self._fail_attempt(error, now)
             return
-        self._fail_attempt(_broken("the vendor's answer ended before its terminal", "truncated"), now)
+        self._fail_attempt(_broken(ENDED_EARLY, "truncated"), now)
 
     def _fail_attempt(self, cause: BaseException, now: float) -> None:
         attempt = self._try
@@ -347,12 +382,38 @@ class Core:
         if not attempt.is_finishing and self._is_ending():
             self._finish(now)
             return
+        if self._resume(error, now):
+            return
+        error = attempt.broken or error
         self._leave_attempt(error.cause)
         if self.answer.committed:
             self._fail(error, now)
             return
         phase = attempt.phase if error.may_be_accepted else "not_sent"
         self._open_next(Failure(error, phase, self.target), now)
+
+    def _resume(self, error: GatewayError, now: float) -> bool:
+        """Goes back to a run that may go on without us; thrice in a row at most, if nothing new is heard of it."""
+        attempt = self._try
+        if attempt.last_event > attempt.resumed_at_event:
+            attempt.resumes = 0
+        is_over = attempt.is_finishing or self._is_ending()
+        if is_over or error.cause not in BROKEN_OFF or attempt.resumes == len(RESUME_WAITS):
+            return False
+        try:
+            request = attempt.translator.resume()
+        except Exception as bug:  # noqa: BLE001  (a translator may be anybody's)
+            self._explain(bug)
+            return False
+        if request is None:
+            return False
+        self.request = msgspec.structs.replace(request, after=max(request.after, RESUME_WAITS[attempt.resumes]))
+        attempt.resumes += 1
+        attempt.resumed_at_event = attempt.last_event
+        attempt.broken = attempt.broken or error
+        self._attempt.resumes += 1
+        self._call(now)
+        return True
 
     def _explain(self, cause: BaseException) -> GatewayError:
         """Any exception as a `GatewayError`; one that nobody declared is our bug, and its text never leaves us."""
@@ -398,6 +459,7 @@ class Core:
             media_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
             if media_type in framing.content_types:
                 response.framing = framing
+                self._try.broken = None
             else:
                 response.is_refusal = True
 
@@ -438,7 +500,7 @@ class Core:
                 self._fail_attempt(error, now)
                 return
             self._feed(records, now)
-            if self.epoch != epoch:
+            if self.epoch != epoch or self._resume(_broken(ENDED_EARLY, "truncated"), now):
                 return
         self._drop_response()
         self._advance(VendorResponse(response.status, response.headers, response.body), now)

@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
-from gateway.canonical.errors import GatewayError
+from gateway.canonical.errors import Cause, GatewayError
+from gateway.protocols.base import Calls, VendorRequest
 from gateway.relay.core import Core
 from gateway.relay.downstream import Downstream
-from gateway.relay.errands import Errands
+from gateway.relay.errands import Errand, Errands, Times
 from gateway.relay.rendering import Vendor
 from gateway.relay.run import Run
 from gateway.relay.sessions import Sessions
@@ -24,6 +25,9 @@ from gateway.relay.upstream import Pool
 
 SWEEP_INTERVAL = 0.5
 """Seconds between two looks at every run: how late a deadline or a heartbeat may be."""
+
+STOPPING = Times(connect=5.0, answer=5.0, idle=5.0)
+"""A vendor's run that is not stopped by then goes on."""
 
 
 class Relay:
@@ -34,7 +38,9 @@ class Relay:
         send_deadline: float = 30.0,
         ssl_context: ssl.SSLContext | None = None,
         on_bug: Callable[[BaseException], None],
+        on_stopped: Callable[[str, Cause | Literal["completed"]], None] = lambda *_: None,
     ) -> None:
+        """`on_stopped` is told of each vendor whose run was to be stopped, and how that went."""
         if ssl_context is None and any(_is_secure(vendor) for vendor in vendors.values()):
             ssl_context = ssl.create_default_context()  # 0.1 s: now, so that no stream waits for it
         self.pool = Pool(ssl_context)
@@ -44,6 +50,8 @@ class Relay:
         self._vendors = vendors
         self._send_deadline = send_deadline
         self._on_bug = on_bug
+        self._on_stopped = on_stopped
+        self._stopping: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.Task[None] | None = None
         self._is_idle = asyncio.Event()
 
@@ -60,6 +68,25 @@ class Relay:
         self.runs.discard(run)
         if not self.runs:
             self._is_idle.set()
+
+    def stop_vendor(self, core: Core) -> None:
+        request = core.cancellation()
+        if request is not None:
+            errand = Errand(self.vendor(core.target.vendor), core.translator, STOPPING)
+            task = asyncio.create_task(self._stop(errand, request))
+            self._stopping.add(task)
+            task.add_done_callback(self._stopping.discard)
+
+    async def _stop(self, errand: Errand, request: VendorRequest) -> None:
+        outcome: Cause | Literal["completed"] = "completed"
+        try:
+            await self.errands.run(errand, _only(request))
+        except GatewayError as error:
+            outcome = error.cause
+        except Exception as error:  # noqa: BLE001  (a translator may be anybody's)
+            self._on_bug(error)
+            outcome = "internal"
+        self._on_stopped(errand.vendor.name, outcome)
 
     async def drain(self, grace: float, error: GatewayError) -> None:
         """Lets the runs end by themselves for `grace` seconds; then `error` is their terminal."""
@@ -81,6 +108,8 @@ class Relay:
             self._sweeper.cancel()
             with suppress(asyncio.CancelledError):
                 await self._sweeper
+        for task in self._stopping:
+            task.cancel()
         self.pool.close()
         await asyncio.sleep(0)  # the transports' own goodbye
 
@@ -94,6 +123,10 @@ class Relay:
                     run.sweep(now)
                 except Exception as error:  # noqa: BLE001  (one run's bug must not stop the clock of all)
                     self._on_bug(error)
+
+
+def _only(request: VendorRequest) -> Calls[None]:
+    yield request
 
 
 def _is_secure(vendor: Vendor) -> bool:

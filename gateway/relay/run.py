@@ -6,7 +6,7 @@
 
 A delta's way is one callback: no task switch, queue or timer. A client that reads slowly pauses the vendor's transport,
 and is cut after `send_deadline` seconds. When the handler is cancelled, because the client went away, the vendor's
-connection is closed at once.
+connection is closed at once, and its run stopped where that would go on.
 """
 
 import asyncio
@@ -36,6 +36,10 @@ class Carrier(Protocol):
     errands: Errands
 
     def vendor(self, name: str) -> Vendor: ...
+
+    def stop_vendor(self, core: Core) -> None:
+        """Stops the vendor's run of a canceled message, in the background, where it would go on without us."""
+        ...
 
 
 class Run:
@@ -68,6 +72,7 @@ class Run:
                     await self._call()
         except (ClientGone, asyncio.CancelledError):
             self.core.cancel("client_gone", clock())
+            self._carrier.stop_vendor(self.core)
             raise
         except Exception as bug:  # noqa: BLE001  (a bug of ours must not cost the client its terminal event)
             self._confess(bug)

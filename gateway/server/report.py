@@ -67,6 +67,7 @@ class Reporter:
             outcome=attempt.outcome or "canceled",
             to_headers=attempt.answered_after,
             longest_gap=attempt.longest_gap,
+            resumes=attempt.resumes,
         )
         if attempt.unknown_events:
             metrics.unknown_vendor_events(target.protocol, attempt.unknown_events)

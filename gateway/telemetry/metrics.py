@@ -136,6 +136,9 @@ class Metrics:
             "Conversations looked for at a vendor after an attempt that broke off, by what was found.",
             ("vendor", "outcome"),
         )
+        self._resumed = self._counter(
+            "gateway_resumed_runs", "Times that a vendor's run was gone back to, its stream having broken.", ("vendor",)
+        )
         self._rebound = self._counter(
             "gateway_rebound_conversations", "Conversations begun anew at a vendor that had lost them.", ("vendor",)
         )
@@ -181,11 +184,14 @@ class Metrics:
         outcome: Cause | Literal["completed"],
         to_headers: float | None = None,
         longest_gap: float = 0.0,
+        resumes: int = 0,
     ) -> None:
         """`to_headers` and `longest_gap` are seconds: None where no head came, and 0 where there were no two events."""
         self._attempts.add(vendor, protocol, outcome)
         if longest_gap:
             self._gap.observe(vendor, longest_gap)
+        if resumes:
+            self._resumed.add(vendor, count=resumes)
         if to_headers is not None:
             self._to_headers.observe(vendor, to_headers)
 

@@ -33,6 +33,7 @@ from gateway.canonical.message import TextPart
 from gateway.canonical.turn import Turn
 from gateway.framing.lines import JsonDecoder, NdjsonDecoder
 from gateway.framing.record import Record
+from gateway.framing.sse import SseDecoder
 from gateway.framing.typed import Malformed
 from gateway.protocols.base import (
     Authorization,
@@ -138,6 +139,112 @@ def failure(code: Any, message: str, *, vendor: str | None = "acme", **fields: A
     usage, ids = fields.pop("usage", None), fields.pop("ids", IDS)
     error = GatewayError(code, message, vendor=vendor, **fields)
     return MessageFailed(error.body("req_1"), usage, ids)
+
+
+# --- a run that is gone back to
+
+
+class Lasting(Parrot):
+    """Its run goes on when the stream breaks, and can be stopped."""
+
+    def resume(self) -> VendorRequest | None:
+        return None if self.ending else VendorRequest("GET", "/run", framing=SseDecoder)
+
+    def cancel(self) -> VendorRequest | None:
+        return VendorRequest("POST", "/run/cancel", effect="repeatable")
+
+
+def paths(played: Played) -> list[str]:
+    return [request.path for request in played.requests]
+
+
+@pytest.mark.parametrize("ending", [(), (Reset(),)], ids=["clean", "reset"])
+def test_a_run_whose_stream_breaks_is_gone_back_to_in_the_same_attempt(ending: tuple[Reset, ...]) -> None:
+    played = run((*told(b"hello"), *ending), told(b"there", b"stop"), make=Lasting)
+    assert played.log == [
+        STARTED,
+        ROUTED,
+        TextStarted(0),
+        TextDelta(0, "Hello"),
+        TextDelta(0, " there"),
+        TextCompleted(0, "Hello there"),
+        COMPLETED,
+    ]
+    assert (paths(played), [attempt.resumes for attempt in played.core.attempts]) == (["/ask", "/run"], [1])
+
+
+def test_before_its_first_content_a_run_is_gone_back_to_as_well() -> None:
+    played = run(
+        (STREAM, Send(sse(b"usage")), Reset()), told(b"hello", b"stop"), make=Lasting, plan=InTurn(TARGET, SPARE)
+    )
+    assert [attempt.target.vendor for attempt in played.core.attempts] == ["acme"]
+    assert played.core.outcome == "completed"
+
+
+def test_a_run_of_which_nothing_new_is_heard_is_gone_back_to_three_times() -> None:
+    silent = (STREAM,)
+    played = run(told(b"hello"), silent, silent, silent, make=Lasting)
+    assert (paths(played), played.code) == (["/ask", "/run", "/run", "/run"], "upstream_protocol")
+    assert played.seconds == pytest.approx(1.5)
+
+
+def test_news_of_a_run_let_it_be_gone_back_to_again() -> None:
+    news = [told(b"there") for _ in range(5)]
+    played = run(told(b"hello"), *news, told(b"stop"), make=Lasting)
+    assert (played.core.outcome, played.core.attempts[0].resumes) == ("completed", 6)
+    assert played.core.answer.assembler.parts() == [TextPart("Hello" + " there" * 5, 0)]
+
+
+def test_where_a_run_cannot_be_gone_back_to_what_broke_it_is_told() -> None:
+    played = run((*told(b"hello"), Reset()), (Head(404),), make=Lasting)
+    assert (played.code, played.cause) == ("upstream_unavailable", "reset_midstream")
+
+
+def test_a_run_that_fails_after_it_was_gone_back_to_tells_its_own_failure() -> None:
+    played = run((*told(b"hello"), Reset()), told(b"fault"), make=Lasting)
+    assert (played.code, played.cause) == ("upstream_unavailable", "vendor_error")
+
+
+@pytest.mark.parametrize("word", [b"fault", b"bug", b"unheard of"])
+def test_a_run_that_did_not_break_off_is_not_gone_back_to(word: bytes) -> None:
+    played = run(told(b"hello", word), make=Lasting, checked=False)
+    assert (paths(played), played.core.outcome) == (["/ask"], "failed")
+
+
+def test_a_run_that_told_its_terminal_is_not_gone_back_to() -> None:
+    assert paths(run((*told(b"hello", b"ending"), Reset()), make=Lasting)) == ["/ask"]
+
+
+def test_a_translator_that_cannot_say_how_to_go_back_is_a_bug_and_what_broke_is_told() -> None:
+    class Forgetful(Parrot):
+        def resume(self) -> VendorRequest | None:
+            raise ZeroDivisionError("secret")
+
+    played = run((*told(b"hello"), Reset()), make=Forgetful, checked=False)
+    assert (played.cause, [type(bug) for bug in played.core.bugs]) == ("reset_midstream", [ZeroDivisionError])
+
+
+def test_a_run_that_was_canceled_here_is_to_be_stopped() -> None:
+    core = begin(Lasting)
+    assert core.cancellation() is None
+    core.cancel("client_gone", START)
+    assert core.cancellation() == VendorRequest("POST", "/run/cancel", effect="repeatable")
+
+
+def test_a_run_that_was_never_asked_for_is_not_stopped() -> None:
+    core = new_core(Lasting)
+    core.cancel("client_gone", START)
+    assert core.cancellation() is None
+
+
+def test_a_translator_that_cannot_say_how_to_stop_is_a_bug() -> None:
+    class Stubborn(Parrot):
+        def cancel(self) -> VendorRequest | None:
+            raise ZeroDivisionError("secret")
+
+    core = begin(Stubborn)
+    core.cancel("client_gone", START)
+    assert (core.cancellation(), [type(bug) for bug in core.bugs]) == (None, [ZeroDivisionError])
 
 
 # --- commit

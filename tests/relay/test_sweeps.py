@@ -1,7 +1,7 @@
 """Every recorded exchange, split, cut and spoilt in every way that a connection or a vendor can think of."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import pytest
@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.canonical.events import CONTENT, Event
-from gateway.protocols.base import Reset, Script, Send, Step
+from gateway.protocols.base import Reset, Script, Send, Step, VendorRequest
 from tests.support.exchanges import PACE, PATIENT, Exchange, example, examples, is_stream, plays, recorded
-from tests.support.play import SILENCE, Played, answers, body_of, check, cut, in_pieces, split
+from tests.support.play import SILENCE, Played, Vendor, answers, body_of, check, cut, in_pieces, split
 from tests.support.spoil import spoilt_bytes, spoilt_json
 
 Find = Callable[[], Exchange]
@@ -153,6 +153,56 @@ def is_enough(exchange: Exchange, position: int, at: int, ending: tuple[Step, ..
     return not ending or (is_last and is_stream(script) and body_of(script)[at - 1 : at] in {b"\r", b"\n"})
 
 
+# --- gone back to
+
+
+def names_its_run(name: str) -> bool:
+    return "hardwire/examples/runs/" in name or b'"type":"run.started"' in body_of(example(name).scripts[0])
+
+
+RUNS = [name for name in examples() if names_its_run(name) and example(name).play().cause != "truncated"]
+SEQUENCE = re.compile(rb'"sequence":(\d+)')
+
+
+@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("ending", [(), (Reset(),)], ids=["clean", "reset"])
+def test_a_run_that_is_gone_back_to_is_told_as_if_nothing_had_broken(name: str, ending: tuple[Step, ...]) -> None:
+    exchange = replace(example(name), goes_back=True)
+    log, checked, resumes = exchange.play().log, Checked(), 0
+    for at in cuts(exchange, exchange.scripts[exchange.answer]):
+        played = exchange.play_with(broken_once(exchange, at, ending))
+        checked.check(played)
+        resumes += played.core.attempts[0].resumes
+        assert played.log == log or (played.core.attempts[0].resumes, played.core.outcome) == (0, "failed"), at
+    assert resumes > 0
+
+
+def broken_once(exchange: Exchange, at: int, ending: tuple[Step, ...]) -> Vendor:
+    """A vendor whose answer breaks off, and that tells the rest of the run, or all of it, to who goes back to it."""
+    left = list(exchange.scripts)
+    script = left[exchange.answer]
+    left[exchange.answer : exchange.answer + 1] = [cut(script, at, ending)]
+    path = ""
+
+    def answer(request: VendorRequest, _: Mapping[str, str]) -> Script:
+        nonlocal path
+        place = len(exchange.scripts) - len(left)
+        if place == exchange.answer + 1 and (request.path == path or "/runs/" in request.path):
+            return rest(script, int(request.query.get("after_sequence", "0")))
+        path = request.path
+        return left.pop(0)
+
+    return answer
+
+
+def rest(script: Script, after: int) -> Script:
+    """What comes behind the event of that number, and that event once more; all of what has no numbers."""
+    frames = re.split(rb"(?<=\n\n)", body_of(script))
+    numbers = [SEQUENCE.search(frame) for frame in frames]
+    kept = [frame for frame, number in zip(frames, numbers, strict=True) if not number or int(number[1]) >= after]
+    return (script[0], Send(b"".join(kept)))
+
+
 # --- spoilt
 
 
@@ -180,6 +230,6 @@ def endure(data: st.DataObject, exchange: Exchange, spoil: Callable[[bytes], st.
     spoilt = (script[0], Send(data.draw(spoil(body_of(script)))))
     changed = in_pieces(spoilt, data.draw(st.sampled_from([7, 500, 10_000_000])))
     exchange = replace(exchange, wants_vendor_events=data.draw(st.booleans()))
-    played = exchange.play_with(answers(*exchange.scripts[:number], changed, *exchange.scripts[number + 1 :]))
+    played = exchange.play(lambda _: changed, number)
     check(played)
     check_release(played)

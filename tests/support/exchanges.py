@@ -12,9 +12,10 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gateway.canonical.blocks import Blocks
 from gateway.canonical.message import FilePart, InputResponsePart, TextPart, ToolResultPart
 from gateway.canonical.turn import AskPart
-from gateway.protocols.base import Credentials, Head, Script, Send
+from gateway.protocols.base import Credentials, Head, Script, Send, Translator
 from gateway.protocols.chatbase import CHATBASE
 from gateway.protocols.chatbase.translator import ChatbaseTarget
 from gateway.protocols.dimedove import DIMEDOVE
@@ -76,11 +77,25 @@ PASSWORD = Credentials({"email": "a@b.test", "password": "right"})
 COOKIE = Credentials({"cookie": "c=1", "user_id": "u"})
 
 
+Make = Callable[[Any, Blocks], Translator]
+
+
+def _for_good(make: Make) -> Make:
+    """A protocol whose runs cannot be gone back to."""
+
+    def made(settings: Any, blocks: Blocks) -> Translator:
+        translator = make(settings, blocks)
+        setattr(translator, "resume", lambda: None)  # noqa: B010  (a method, to mypy)
+        return translator
+
+    return made
+
+
 class Exchange(Struct, frozen=True):
     """`streams`: whether the client asked for a stream; `scripts` holds each of the vendor's answers in one piece.
 
     `messages` are the numbers of those that do not belong to a sign-in, `answer` is the number of the one that holds
-    the message; `paced` holds a play's with their pauses.
+    the message; `paced` holds a play's with their pauses. `goes_back`: to a run whose stream broke off.
     """
 
     protocol: str
@@ -96,6 +111,7 @@ class Exchange(Struct, frozen=True):
     deadlines: Deadlines = DEADLINES
     wants_vendor_events: bool = False
     paced: tuple[Script, ...] = ()
+    goes_back: bool = False
 
     def play(self, change: Callable[[Script], Script] = whole, number: int | None = None) -> Played:
         """The exchange with one answer changed: the one that holds the message, or `number`."""
@@ -108,6 +124,7 @@ class Exchange(Struct, frozen=True):
         target = Target("acme", self.protocol, self.settings, self.deadlines)
         make = DESCRIPTORS[self.protocol].translator
         assert make is not None
+        make = make if self.goes_back else _for_good(make)
         question = Question(
             make,
             self.parts,

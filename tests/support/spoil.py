@@ -13,7 +13,8 @@ DEEP = 100_000
 HUGE = "1" + "0" * 400
 
 TOKENS = [
-    *("null", "true", "false", "0", "-1", "1.5", '""', '"x"', "[]", "{}", "[{}]", '{"a":1}', '[["a"]]'),
+    *("null", "true", "false", "0", "-1", "1.5", '""', '"x"', "[]", "{}", "[{}]", '[["a"]]'),
+    *('{"a":1}', '{"error":"x"}'),
     *('"[DONE]"', '"\\u0000"', '"\\ud800"', '"\\ud83d\\ude00"', '"error"', '"finish"', '"call_1"'),
     *(HUGE, f"-{HUGE}", "1e400", "NaN", "Infinity", "-0", "01", "'x'", "", "{", "]", "[1,]", "/**/1"),
     *("[" * DEEP, "[" * DEEP + "]" * DEEP, '{"a":' * DEEP + "1" + "}" * DEEP, "[" * 500 + "]" * 500),
@@ -65,7 +66,7 @@ def _spoilt_line(draw: st.DrawFn, line: bytes) -> bytes:
     if not isinstance(value, dict):
         return line
     path = draw(st.sampled_from([(), *_paths(value)]))
-    change = draw(st.sampled_from(["retype", "retype", "drop", "double", "swap"]))
+    change = draw(st.sampled_from(["retype", "retype", "drop", "double", "swap", "deepen"]))
     return line[:start] + _changed(draw, value, path, change).encode("utf-8", "surrogatepass")
 
 
@@ -79,6 +80,8 @@ def _changed(draw: st.DrawFn, value: dict[str, Any], path: Path, change: str) ->
         place = place[step]
     if change == "drop":
         del place[last]
+    elif change == "deepen":
+        place[last] = {str(last): place[last]}
     elif change == "swap":
         other = draw(st.sampled_from(list(place) if isinstance(place, dict) else range(len(place))))
         place[last], place[other] = place[other], place[last]

@@ -220,7 +220,7 @@ class Call:
     def mark(self, node: Node) -> Told:
         if self._call is None:
             return self.tell(node) if node.get("name") else ()
-        is_called = node.get("complete") is True or node.get("status") in CALLED
+        is_called = node.get("complete") is True or text_of(node, "status") in CALLED
         completed = self._complete(self._call) if is_called else ()
         return (*completed, *self._answer(node)) if has_output(node) else completed
 
@@ -280,7 +280,7 @@ class Call:
         return (*events, Notice("arguments_differ")) if is_broken else events
 
     def _answer(self, node: Node) -> Told:
-        call, status = self._call, node.get("status")
+        call, status = self._call, text_of(node, "status")
         if self._is_answered or call is None or status not in ANSWERED:
             return ()
         self._is_answered = True

@@ -319,7 +319,7 @@ class Sema4Translator:
                 raise faults.failure(answer.error, answer.detail)
             messages = answer.data if answer.data is not None else answer.messages
             if messages is None:
-                messages = [] if answer.content is None else [msgspec.json.decode(record.data)]
+                messages = [] if answer.content is None else [decode_stored(record.data)]
         else:
             messages = answer
         for place, message in enumerate(_since_last_question(messages)):

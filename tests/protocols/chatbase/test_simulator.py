@@ -1,6 +1,5 @@
 """The simulated Chatbase: its answers against the bytes of the vendor's documentation, and what it refuses."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,8 @@ from multidict import CIMultiDict
 from gateway.protocols.base import Head, Pause, Script, Send, SimulatedRequest
 from gateway.protocols.chatbase.plays import PLAYS, REFUSALS
 from gateway.protocols.chatbase.simulator import ChatbaseSimulator
+from tests.support.play import body_of
+from tests.support.simulating import asked, document, frames, head
 
 EXAMPLES = Path(__file__).parent / "examples"
 CHAT = "/agents/5QHA6VB/chat"
@@ -25,32 +26,12 @@ LIMITS = {
 
 
 def post(simulator: ChatbaseSimulator, body: Any, path: str = CHAT, authorization: str = "Bearer k") -> Script:
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return list(simulator.answer(SimulatedRequest("POST", path, CIMultiDict(Authorization=authorization), {}, raw)))
-
-
-def head(script: Script) -> Head:
-    first = script[0]
-    assert isinstance(first, Head)
-    return first
-
-
-def sent(script: Script) -> bytes:
-    return b"".join(step.data for step in script if isinstance(step, Send))
-
-
-def document(script: Script) -> tuple[int, Any]:
-    return head(script).status, json.loads(sent(script))
+    return asked(simulator, "POST", path, body, headers={"Authorization": authorization})
 
 
 def refusal(script: Script) -> tuple[int, str, dict[str, str]]:
     status, body = document(script)
     return status, body["error"]["code"], body["error"].get("details", {})
-
-
-def frames(script: Script) -> list[Any]:
-    lines = sent(script).decode().splitlines()
-    return [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
 
 
 # --- plays
@@ -59,14 +40,14 @@ def frames(script: Script) -> list[Any]:
 @pytest.mark.parametrize("name", sorted(PLAYS))
 def test_each_play_is_played_as_recorded(name: str) -> None:
     recorded = (EXAMPLES / f"{name}.sse").read_bytes()
-    assert sent(post(ChatbaseSimulator(name), {"message": "hi"})) == recorded
-    assert sent(post(ChatbaseSimulator(), {"message": f"[play:{name}] hi"})) == recorded
+    assert body_of(post(ChatbaseSimulator(name), {"message": "hi"})) == recorded
+    assert body_of(post(ChatbaseSimulator(), {"message": f"[play:{name}] hi"})) == recorded
 
 
 def test_the_client_action_is_the_documentations_byte_for_byte() -> None:
     script = post(ChatbaseSimulator("client-action"), {"message": "Where is order 42?", "userId": "user_abc123"})
     documented = (EXAMPLES / "dossier-client-action.sse").read_bytes()
-    assert sent(script) == documented.replace(b"a1b2c3d4-e5f6-4a7b-8c9d-0e1f2a3b4c5d", FIRST.encode())
+    assert body_of(script) == documented.replace(b"a1b2c3d4-e5f6-4a7b-8c9d-0e1f2a3b4c5d", FIRST.encode())
 
 
 def test_a_stream_has_the_documented_headers() -> None:
@@ -84,7 +65,7 @@ def test_a_stream_has_the_documented_headers() -> None:
 
 def test_the_usual_answer_repeats_the_question_word_by_word() -> None:
     script = post(ChatbaseSimulator(), {"message": "Where is order 42?"})
-    deltas = [frame["delta"] for frame in frames(script) if frame["type"] == "text-delta"]
+    deltas = [frame["delta"] for frame in frames(body_of(script)) if frame["type"] == "text-delta"]
     assert "".join(deltas) == (
         "You asked: “Where is order 42?”. I am a simulated Chatbase agent, so all I can do is repeat it."
     )
@@ -95,7 +76,7 @@ def test_the_usual_answer_repeats_the_question_word_by_word() -> None:
 def test_the_usual_answer_to_blank_lines_repeats_nothing() -> None:
     assert b"nothing" in b"".join(
         frame["delta"].encode()
-        for frame in frames(post(ChatbaseSimulator(), {"message": "\n \n"}))
+        for frame in frames(body_of(post(ChatbaseSimulator(), {"message": "\n \n"})))
         if frame["type"] == "text-delta"
     )
 
@@ -108,7 +89,7 @@ def test_one_frame_leaves_in_one_step() -> None:
 def test_the_last_play_that_a_message_names_is_played() -> None:
     message = "user: [play:abort] hi\n[play:nonsense]\n[play:sdk] now"
     script = post(ChatbaseSimulator("no-done"), {"message": message})
-    assert sent(script) == (EXAMPLES / "sdk.sse").read_bytes()
+    assert body_of(script) == (EXAMPLES / "sdk.sse").read_bytes()
 
 
 def test_every_play_is_listed() -> None:
@@ -127,7 +108,7 @@ def test_every_play_is_listed() -> None:
 def test_a_chat_that_does_not_stream_is_answered_by_one_document(play: str, example: str) -> None:
     script = post(ChatbaseSimulator(play), {"message": "hi", "stream": False})
     assert head(script) == Head(200, {"Content-Type": "application/json", **LIMITS, "x-request-id": "req_1"})
-    assert sent(script) == (EXAMPLES / f"{example}.json").read_bytes()
+    assert body_of(script) == (EXAMPLES / f"{example}.json").read_bytes()
 
 
 def test_parallel_calls_stand_in_a_document_too() -> None:
@@ -150,7 +131,7 @@ def test_a_conversation_goes_on_and_keeps_its_first_user() -> None:
     simulator = ChatbaseSimulator("documented")
     post(simulator, {"message": "hi", "userId": "ann"})
     script = post(simulator, {"message": "and?", "conversationId": FIRST, "userId": "bob"})
-    assert frames(script)[-2] == {
+    assert frames(body_of(script))[-2] == {
         "type": "message-metadata",
         "messageId": "msg_3",
         "userMessageId": "msg_2",
@@ -163,7 +144,7 @@ def test_a_conversation_goes_on_and_keeps_its_first_user() -> None:
 def test_a_second_conversation_has_an_id_of_its_own() -> None:
     simulator = ChatbaseSimulator("documented")
     post(simulator, {"message": "hi"})
-    assert frames(post(simulator, {"message": "hi"}))[-2]["conversationId"] != FIRST
+    assert frames(body_of(post(simulator, {"message": "hi"})))[-2]["conversationId"] != FIRST
 
 
 def test_a_tool_result_is_found_at_the_second_try_and_the_chat_goes_on() -> None:
@@ -175,9 +156,9 @@ def test_a_tool_result_is_found_at_the_second_try_and_the_chat_goes_on() -> None
         404,
         {"error": {"code": "RESOURCE_TOOL_CALL_NOT_FOUND", "message": "Tool call not found or expired"}},
     )
-    assert sent(post(simulator, result, TOOL_RESULT)) == b'{"data":{"success":true}}'
+    assert body_of(post(simulator, result, TOOL_RESULT)) == b'{"data":{"success":true}}'
     script = post(simulator, {"conversationId": FIRST, "stream": True})
-    assert sent(script) == (EXAMPLES / "client-action-answer.sse").read_bytes()
+    assert body_of(script) == (EXAMPLES / "client-action-answer.sse").read_bytes()
 
 
 def test_a_tool_result_is_taken_once() -> None:
@@ -199,7 +180,7 @@ def test_a_second_call_of_a_conversation_has_an_id_of_its_own() -> None:
     simulator = ChatbaseSimulator("client-action")
     post(simulator, {"message": "hi"})
     script = post(simulator, {"message": "again", "conversationId": FIRST})
-    assert [frame["toolCallId"] for frame in frames(script) if "toolCallId" in frame] == ["call_2"]
+    assert [frame["toolCallId"] for frame in frames(body_of(script)) if "toolCallId" in frame] == ["call_2"]
 
 
 def test_a_retry_asks_the_user_message_again_and_forgets_what_followed() -> None:
@@ -207,7 +188,7 @@ def test_a_retry_asks_the_user_message_again_and_forgets_what_followed() -> None
     post(simulator, {"message": "[play:documented] one"})
     post(simulator, {"message": "two", "conversationId": FIRST})
     script = post(simulator, {"messageId": "msg_1"}, RETRY)
-    assert frames(script)[-2] == {
+    assert frames(body_of(script))[-2] == {
         "type": "message-metadata",
         "messageId": "msg_4",
         "userMessageId": "msg_0",
@@ -236,7 +217,7 @@ def test_a_retry_goes_back_to_the_user_message_over_answers() -> None:
     post(simulator, {"toolCallId": "call_1", "output": 1}, TOOL_RESULT)
     post(simulator, {"toolCallId": "call_1", "output": 1}, TOOL_RESULT)
     post(simulator, {"conversationId": FIRST})
-    assert frames(post(simulator, {"messageId": "msg_2"}, RETRY))[-2]["userMessageId"] == "msg_0"
+    assert frames(body_of(post(simulator, {"messageId": "msg_2"}, RETRY)))[-2]["userMessageId"] == "msg_0"
 
 
 def test_a_retry_of_the_first_message_has_no_user_message() -> None:
@@ -255,9 +236,7 @@ MESSAGES = f"{ONE}/messages"
 
 
 def send(simulator: ChatbaseSimulator, method: str, path: str, body: Any = None, **query: str) -> Script:
-    raw = b"" if body is None else json.dumps(body).encode()
-    request = SimulatedRequest(method, path, CIMultiDict(Authorization="Bearer k"), query, raw)
-    return list(simulator.answer(request))
+    return asked(simulator, method, path, body, headers={"Authorization": "Bearer k"}, query=query)
 
 
 def get(simulator: ChatbaseSimulator, path: str, **query: str) -> Any:
@@ -401,11 +380,11 @@ def test_a_paused_conversation_takes_messages_and_answers_nothing() -> None:
     paused = document(send(simulator, "PATCH", ONE, {"paused": True}))
     assert paused == (200, {"data": {"id": FIRST, "status": "paused"}})
     assert get(simulator, LIST)["data"][0] == metadata(FIRST, "ann", "paused")
-    silent = frames(post(simulator, {"message": "five", "conversationId": FIRST}))
+    silent = frames(body_of(post(simulator, {"message": "five", "conversationId": FIRST})))
     assert [frame["type"] for frame in silent] == ["message-start", "message-metadata", "finish"]
     assert get(simulator, MESSAGES)["data"][-2] == said(8, "user", "five")
     assert document(send(simulator, "PATCH", ONE, {"paused": False}))[1]["data"]["status"] == "ongoing"
-    assert b"text-delta" in sent(post(simulator, {"message": "six", "conversationId": FIRST}))
+    assert b"text-delta" in body_of(post(simulator, {"message": "six", "conversationId": FIRST}))
 
 
 @pytest.mark.parametrize("feedback", ["positive", "negative", None])
@@ -511,7 +490,7 @@ def test_the_rate_limit_is_the_documentations_byte_for_byte() -> None:
 def test_a_refused_message_is_not_kept() -> None:
     simulator = ChatbaseSimulator()
     post(simulator, {"message": "[play:maintenance] hi"})
-    assert frames(post(simulator, {"message": "hi"}))[0] == {"type": "message-start", "messageId": "msg_1"}
+    assert frames(body_of(post(simulator, {"message": "hi"})))[0] == {"type": "message-start", "messageId": "msg_1"}
 
 
 @pytest.mark.parametrize(

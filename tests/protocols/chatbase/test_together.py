@@ -2,77 +2,49 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
-from urllib.parse import unquote
+from typing import Any, TypeVar
 
 import pytest
-from multidict import CIMultiDict
 
 from gateway.canonical.blocks import Blocks, Numbering
 from gateway.canonical.errors import GatewayError
-from gateway.canonical.events import Event, MessageCanceled, MessageCompleted, Notice
+from gateway.canonical.events import MessageCanceled, MessageCompleted, Notice
 from gateway.canonical.message import TextPart, ToolCallPart, ToolResultPart
-from gateway.canonical.turn import AskPart, Turn
-from gateway.framing.record import MAX_RECORD
+from gateway.canonical.turn import AskPart
 from gateway.protocols.base import (
     Calls,
     Clue,
     Credentials,
-    Head,
-    Script,
-    Send,
-    SimulatedRequest,
     VendorMessage,
-    VendorRequest,
-    VendorResponse,
 )
 from gateway.protocols.chatbase import CHATBASE
 from gateway.protocols.chatbase.conversations import ChatbaseConversations
 from gateway.protocols.chatbase.plays import PLAYS, REFUSALS
 from gateway.protocols.chatbase.simulator import ChatbaseSimulator
 from gateway.protocols.chatbase.translator import ChatbaseTarget, ChatbaseTranslator
+from tests.support.simulating import Meeting
+from tests.support.translating import Told
+
+T = TypeVar("T")
 
 
-def headers_of(translator: ChatbaseTranslator) -> dict[str, str]:
-    with pytest.raises(StopIteration) as signed:
-        next(translator.authorize(Credentials({"api_key": "k"}), None))
-    headers: dict[str, str] = signed.value.value.headers
-    return headers
-
-
-def carry(simulator: ChatbaseSimulator, request: VendorRequest, headers: dict[str, str]) -> Script:
-    assert isinstance(request.body, bytes)
-    every = CIMultiDict({**headers, **request.headers})
-    path = unquote(request.path)
-    return list(simulator.answer(SimulatedRequest(request.method, path, every, request.query, request.body)))
+def meet(simulator: ChatbaseSimulator, *, upstream_stream: bool = True) -> Meeting[ChatbaseTranslator]:
+    target = ChatbaseTarget("5QHA6VB", upstream_stream=upstream_stream)
+    return Meeting(simulator, ChatbaseTranslator(target, Blocks(Numbering())), Credentials({"api_key": "k"}))
 
 
 def talk(
     simulator: ChatbaseSimulator, parts: list[AskPart], ids: dict[str, str], **fields: Any
-) -> tuple[list[Event | Notice], dict[str, str]]:
-    """One turn, as the relay plays it: what was told, and the binding after it."""
-    target = ChatbaseTarget("5QHA6VB", upstream_stream=fields.get("stream", True))
-    translator = ChatbaseTranslator(target, Blocks(Numbering()))
-    headers = headers_of(translator)
-    calls = translator.requests(Turn(parts, new_id=lambda: "new", vendor_ids=ids, **fields))
-    told: list[Event | Notice] = []
-    request: VendorRequest | None = next(calls)
-    while request is not None:
-        head, *steps = carry(simulator, request, headers)
-        assert isinstance(head, Head)
-        body = b"".join(step.data for step in steps if isinstance(step, Send))
-        if head.status >= 300 and head.status not in request.own_statuses:
-            raise translator.refuse(head.status, CIMultiDict(head.headers), body)
-        if request.framing is not None:
-            framing = request.framing(MAX_RECORD)
-            for record in [*framing.feed(body), *framing.end()]:
-                told += translator.feed(record)
-            body = b""
-        try:
-            request = calls.send(VendorResponse(head.status, CIMultiDict(head.headers), body))
-        except StopIteration:
-            request = None
-    return [*told, *translator.finish()], translator.vendor_ids
+) -> tuple[Told, dict[str, str]]:
+    """One turn: what was told, and the binding after it."""
+    meeting = meet(simulator, upstream_stream=fields.get("stream", True))
+    return meeting.talk(parts, vendor_ids=ids, **fields), meeting.translator.vendor_ids
+
+
+def run(simulator: ChatbaseSimulator, ask: Callable[[ChatbaseConversations], Calls[T]]) -> T:
+    """What an errand of the port comes to; `ask` is given the port."""
+    meeting = meet(simulator)
+    return meeting.follow(ask(ChatbaseConversations(meeting.translator)))
 
 
 ENDS_WELL = sorted(name for name, play in PLAYS.items() if play.ends and play.finish != "error")
@@ -127,22 +99,6 @@ def test_a_tool_result_that_nobody_waits_for_is_not_found() -> None:
 
 
 # --- beside messages
-
-
-def run(simulator: ChatbaseSimulator, ask: Callable[[ChatbaseConversations], Calls[Any]]) -> Any:
-    """What an errand of the port comes to; `ask` is given the port."""
-    translator = ChatbaseTranslator(ChatbaseTarget("5QHA6VB"), Blocks(Numbering()))
-    calls = ask(ChatbaseConversations(translator))
-    try:
-        request = next(calls)
-        while True:
-            head, *steps = carry(simulator, request, headers_of(translator))
-            assert isinstance(head, Head)
-            assert head.status == 200
-            body = b"".join(step.data for step in steps if isinstance(step, Send))
-            request = calls.send(VendorResponse(head.status, CIMultiDict(head.headers), body))
-    except StopIteration as stop:
-        return stop.value
 
 
 def test_an_answer_is_given_anew() -> None:

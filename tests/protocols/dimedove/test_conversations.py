@@ -1,9 +1,8 @@
 """Dimedove's conversations beside messages: each request, and what each answer means."""
 
 import json
-from collections.abc import Generator
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from multidict import CIMultiDict
@@ -13,8 +12,7 @@ from gateway.canonical.message import DataPart, TextPart, ToolCallPart, ToolResu
 from gateway.framing.typed import Malformed
 from gateway.protocols.base import Clue, NewConversation, VendorMessage, VendorRequest, VendorResponse
 from gateway.protocols.dimedove.conversations import DimedoveConversations
-
-T = TypeVar("T")
+from tests.support.translating import exchange
 
 CHAT = "550e8400-e29b-41d4-a716-446655440000"
 PATH = f"/apps/app_1/conversations/{CHAT}"
@@ -33,26 +31,12 @@ def answer(body: Any, status: int = 200) -> VendorResponse:
     return VendorResponse(status, CIMultiDict(), body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
-def played(
-    calls: Generator[VendorRequest, VendorResponse, T], *answers: VendorResponse
-) -> tuple[list[VendorRequest], T]:
-    """The requests of a call that takes exactly these answers, and what it comes to."""
-    requests = [next(calls)]
-    try:
-        for one in answers:
-            requests.append(calls.send(one))  # noqa: PERF401  (the last is not sent back)
-    except StopIteration as stop:
-        assert len(requests) == len(answers)
-        return requests, stop.value
-    raise AssertionError(f"one request more than answers: {requests[-1]}")
-
-
 # --- create
 
 
 def test_a_conversation_is_created_with_all_that_is_known_of_it() -> None:
     new = NewConversation("Orders", lambda: "new", "ann", {"city": "Montreal"})
-    assert played(make().create(new), answer({"id": CHAT, "object": "conversation", "created_at": AT})) == (
+    assert exchange(make().create(new), answer({"id": CHAT, "object": "conversation", "created_at": AT})) == (
         [
             VendorRequest(
                 "POST",
@@ -67,14 +51,14 @@ def test_a_conversation_is_created_with_all_that_is_known_of_it() -> None:
 
 
 def test_a_conversation_of_nobody_has_a_title_alone() -> None:
-    (request,), _ = played(make().create(NewConversation("Orders", lambda: "new")), answer({"id": CHAT}))
+    (request,), _ = exchange(make().create(NewConversation("Orders", lambda: "new")), answer({"id": CHAT}))
     assert request.body == b'{"title":"Orders"}'
 
 
 @pytest.mark.parametrize("body", [b"", {}, {"id": ".."}, {"id": 7}])
 def test_a_created_conversation_without_a_good_id_is_malformed(body: Any) -> None:
     with pytest.raises(Malformed):
-        played(make().create(NewConversation("Orders", lambda: "new")), answer(body))
+        exchange(make().create(NewConversation("Orders", lambda: "new")), answer(body))
 
 
 # --- delete
@@ -84,7 +68,7 @@ def test_a_created_conversation_without_a_good_id_is_malformed(body: Any) -> Non
     "gone", [answer({"id": CHAT, "object": "conversation", "deleted": True}), answer({"id": CHAT}), answer(b"", 404)]
 )
 def test_a_conversation_is_deleted_also_where_it_is_gone(gone: VendorResponse) -> None:
-    assert played(make().delete(BOUND), gone) == (
+    assert exchange(make().delete(BOUND), gone) == (
         [VendorRequest("DELETE", PATH, headers=ACCEPT, own_statuses=frozenset({404}))],
         None,
     )
@@ -92,7 +76,7 @@ def test_a_conversation_is_deleted_also_where_it_is_gone(gone: VendorResponse) -
 
 def test_a_conversation_that_stays_is_a_protocol_error() -> None:
     with pytest.raises(GatewayError) as caught:
-        played(make().delete(BOUND), answer({"id": CHAT, "deleted": False}))
+        exchange(make().delete(BOUND), answer({"id": CHAT, "deleted": False}))
     assert (caught.value.code, caught.value.message) == (
         "upstream_protocol",
         "dimedove did not delete the conversation",
@@ -136,7 +120,7 @@ def test_messages_are_read_from_the_conversations_items_the_oldest_first() -> No
         {"id": "item_1", "type": "message", "role": "user", "parts": [{"type": "text", "text": "?"}], "created_at": 1},
         {"role": "assistant", "created_at": 3},
     ]
-    assert played(make().messages(BOUND), answer({"id": CHAT, "items": items})) == (
+    assert exchange(make().messages(BOUND), answer({"id": CHAT, "items": items})) == (
         [VendorRequest("GET", PATH, headers=ACCEPT)],
         [
             VendorMessage("user", "?", "item_1", [TextPart("?")]),
@@ -159,13 +143,13 @@ def test_messages_are_read_from_the_conversations_items_the_oldest_first() -> No
 
 
 def test_a_conversation_without_items_has_no_messages() -> None:
-    assert played(make().messages(BOUND), answer({"id": CHAT}))[1] == []
+    assert exchange(make().messages(BOUND), answer({"id": CHAT}))[1] == []
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", {"items": [{}]}, {"items": [{"role": "user", "parts": [{}]}]}])
 def test_a_conversation_that_cannot_be_read_is_malformed(body: Any) -> None:
     with pytest.raises(Malformed):
-        played(make().messages(BOUND), answer(body))
+        exchange(make().messages(BOUND), answer(body))
 
 
 # --- find
@@ -196,7 +180,7 @@ CLUE = Clue("Is it here?", SINCE)
 
 
 def test_a_lost_conversation_is_known_by_its_first_message() -> None:
-    assert played(make().find(CLUE), listed("a", "b"), said("Hi"), said("Is it here?")) == (
+    assert exchange(make().find(CLUE), listed("a", "b"), said("Hi"), said("Is it here?")) == (
         [page(), detail("a"), detail("b")],
         {"conversation": "b"},
     )
@@ -205,30 +189,30 @@ def test_a_lost_conversation_is_known_by_its_first_message() -> None:
 def test_a_users_conversation_is_looked_for_among_the_users() -> None:
     clue = Clue("Is it here?", SINCE, "ann/1")
     path = "/apps/app_1/users/ann%2F1/conversations"
-    assert played(make().find(clue), listed("a", user="ann/1"), said("Is it here?")) == (
+    assert exchange(make().find(clue), listed("a", user="ann/1"), said("Is it here?")) == (
         [page(path), detail("a")],
         {"conversation": "a"},
     )
 
 
 def test_another_users_conversation_is_not_looked_into() -> None:
-    assert played(make().find(CLUE), listed("a", user="bob")) == ([page()], {})
+    assert exchange(make().find(CLUE), listed("a", user="bob")) == ([page()], {})
 
 
 def test_a_user_who_is_not_known_has_no_conversation() -> None:
     path = "/apps/app_1/users/ann/conversations"
-    assert played(make().find(Clue("Is it here?", SINCE, "ann")), answer(b"", 404)) == ([page(path)], {})
+    assert exchange(make().find(Clue("Is it here?", SINCE, "ann")), answer(b"", 404)) == ([page(path)], {})
 
 
 def test_pages_are_turned_until_they_are_too_old() -> None:
     answers = (listed("a", has_more=True), listed("b", has_more=True, at=AT - 1), said("Is it here?"))
-    assert played(make().find(CLUE), *answers) == ([page(), page(after="a"), detail("a")], {"conversation": "a"})
+    assert exchange(make().find(CLUE), *answers) == ([page(), page(after="a"), detail("a")], {"conversation": "a"})
 
 
 def test_five_pages_are_turned_at_most() -> None:
     answers = [listed(name, has_more=True) for name in "abcde"]
     told = [said(text) for text in ("Hi", "Hi", "Hi", "Hi", "Is it here?")]
-    requests, found = played(make().find(CLUE), *answers, *told)
+    requests, found = exchange(make().find(CLUE), *answers, *told)
     assert requests[:5] == [page(), *(page(after=name) for name in "abcd")]
     assert (requests[5:], found) == ([detail(name) for name in "abcde"], {"conversation": "e"})
 
@@ -248,16 +232,16 @@ def test_five_pages_are_turned_at_most() -> None:
 def test_what_is_not_there_or_could_be_more_than_one_is_not_found(
     answers: tuple[VendorResponse, ...], count: int
 ) -> None:
-    requests, found = played(make().find(CLUE), *answers)
+    requests, found = exchange(make().find(CLUE), *answers)
     assert (len(requests), found) == (count, {})
 
 
 def test_a_conversation_that_two_pages_tell_is_one() -> None:
     answers = (listed("a", has_more=True), listed("a"), said("Is it here?"))
-    assert played(make().find(CLUE), *answers)[1] == {"conversation": "a"}
+    assert exchange(make().find(CLUE), *answers)[1] == {"conversation": "a"}
 
 
 @pytest.mark.parametrize("body", [b"", {}, {"data": [{"id": ".."}]}])
 def test_a_list_that_cannot_be_read_is_malformed(body: Any) -> None:
     with pytest.raises(Malformed):
-        played(make().find(CLUE), answer(body))
+        exchange(make().find(CLUE), answer(body))

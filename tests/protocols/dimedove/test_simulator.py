@@ -1,15 +1,15 @@
 """The simulated Dimedove: its answers against the bytes of the vendor's manual, and what it refuses."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from multidict import CIMultiDict
 
-from gateway.protocols.base import Head, Pause, Script, Send, SimulatedRequest
+from gateway.protocols.base import Head, Pause, Script, Send
 from gateway.protocols.dimedove.plays import PLAYS, REFUSALS
 from gateway.protocols.dimedove.simulator import DimedoveSimulator
+from tests.support.play import body_of
+from tests.support.simulating import asked, document, frames, head
 
 EXAMPLES = Path(__file__).parent / "examples"
 LIST = "/apps/app_1/conversations"
@@ -38,9 +38,7 @@ def ask(
     query: dict[str, str] | None = None,
     authorization: str = "Bearer k",
 ) -> Script:
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers = CIMultiDict(Authorization=authorization)
-    return list(simulator.answer(SimulatedRequest(method, path, headers, query or {}, raw)))
+    return asked(simulator, method, path, body, headers={"Authorization": authorization}, query=query)
 
 
 def begun(play: str = "", app: str = "app_1", **fields: Any) -> DimedoveSimulator:
@@ -54,27 +52,12 @@ def send(simulator: DimedoveSimulator, content: str = "hi", path: str = CHAT, **
     return ask(simulator, "POST", path, {"message": {"content": content, "role": "user"}, "stream": True, **fields})
 
 
-def head(script: Script) -> Head:
-    first = script[0]
-    assert isinstance(first, Head)
-    return first
-
-
-def sent(script: Script) -> bytes:
-    return b"".join(step.data for step in script if isinstance(step, Send))
-
-
-def document(script: Script) -> tuple[int, Any]:
-    return head(script).status, json.loads(sent(script))
-
-
 def is_stream(script: Script) -> bool:
     return head(script).headers["Content-Type"] == "text/event-stream"
 
 
 def deltas(script: Script) -> list[str]:
-    lines = [json.loads(line[6:]) for line in sent(script).decode().splitlines() if line.startswith("data: {")]
-    return [line["delta"] for line in lines if "delta" in line]
+    return [frame["delta"] for frame in frames(body_of(script)) if "delta" in frame]
 
 
 # --- answers
@@ -83,8 +66,8 @@ def deltas(script: Script) -> list[str]:
 @pytest.mark.parametrize("name", sorted(PLAYS))
 def test_each_play_is_played_as_recorded(name: str) -> None:
     recorded = (EXAMPLES / f"{name}.{'json' if PLAYS[name].is_document else 'sse'}").read_bytes()
-    assert sent(send(begun(name))) == recorded
-    assert sent(send(begun(), f"[play:{name}] hi")) == recorded
+    assert body_of(send(begun(name))) == recorded
+    assert body_of(send(begun(), f"[play:{name}] hi")) == recorded
 
 
 @pytest.mark.parametrize(
@@ -102,14 +85,14 @@ def test_each_play_is_played_as_recorded(name: str) -> None:
 )
 def test_a_message_that_does_not_stream_is_answered_by_one_document(name: str) -> None:
     script = send(begun(name), stream=False)
-    assert (head(script), sent(script)) == (
+    assert (head(script), body_of(script)) == (
         Head(200, {"Content-Type": "application/json"}),
         (EXAMPLES / f"sync-{name}.json").read_bytes(),
     )
 
 
 def test_a_cut_document_is_half_of_it() -> None:
-    assert sent(send(begun("cut"), stream=False)).endswith(b'"conversation_id":"%b","ou' % FIRST.encode())
+    assert body_of(send(begun("cut"), stream=False)).endswith(b'"conversation_id":"%b","ou' % FIRST.encode())
 
 
 def test_what_a_document_has_no_place_for_is_left_out() -> None:
@@ -122,7 +105,7 @@ def test_what_a_document_has_no_place_for_is_left_out() -> None:
 def test_the_mapped_tool_is_the_manuals() -> None:
     """`dossier-full` tells the same in fewer pieces."""
     script = send(begun("mapped-tool"))
-    names = [line for line in sent(script).splitlines() if line.startswith(b"event: ")]
+    names = [line for line in body_of(script).splitlines() if line.startswith(b"event: ")]
     documented = [line for line in (EXAMPLES / "dossier-full.sse").read_bytes().splitlines() if line[:6] == b"event:"]
     assert list(dict.fromkeys(names)) == [name for name in documented if name != b"event: response.data_spec"]
 
@@ -150,7 +133,7 @@ def test_the_apps_default_decides_where_the_message_does_not(app: str, asked: An
 
 def test_the_usual_answer_repeats_the_question_word_by_word() -> None:
     script = send(begun(), "Is it here?")
-    assert sent(script) == (EXAMPLES / "usual.sse").read_bytes()
+    assert body_of(script) == (EXAMPLES / "usual.sse").read_bytes()
     assert [step for step in script if isinstance(step, Pause)] == [Pause(0.02)] * len(deltas(script))
     assert len(deltas(script)) == 19
 
@@ -166,7 +149,7 @@ def test_one_event_leaves_in_one_step() -> None:
 
 def test_the_last_play_that_a_message_names_is_played() -> None:
     script = send(begun("nothing"), "user: [play:failed] hi\n[play:nonsense]\n[play:both] now")
-    assert sent(script) == (EXAMPLES / "both.sse").read_bytes()
+    assert body_of(script) == (EXAMPLES / "both.sse").read_bytes()
 
 
 def test_every_play_is_listed() -> None:
@@ -195,7 +178,7 @@ def test_a_completion_streams_as_a_message_does_without_a_conversation() -> None
     script = ask(DimedoveSimulator("text"), "POST", COMPLETIONS, {"prompt": "hi", "fast": True, "metadata": {}})
     recorded = (EXAMPLES / "text.sse").read_bytes()
     started = b'{"id":"cmpl_1","object":"completion","status":"in_progress"}'
-    assert sent(script) == recorded.replace(
+    assert body_of(script) == recorded.replace(
         b'{"id":"resp_1","object":"response","status":"in_progress","conversation_id":"%b"}' % FIRST.encode(), started
     ).replace(b"resp_1", b"cmpl_1")
 
@@ -276,7 +259,7 @@ def test_a_later_message_has_ids_of_its_own_and_keeps_the_metadata() -> None:
     simulator = begun("client-tool", metadata={"a": 1})
     send(simulator)
     script = send(simulator)
-    assert (b'"resp_2"' in sent(script), b'"call_2"' in sent(script), b'"call_1"' in sent(script)) == (
+    assert (b'"resp_2"' in body_of(script), b'"call_2"' in body_of(script), b'"call_1"' in body_of(script)) == (
         True,
         True,
         False,

@@ -6,12 +6,11 @@ Each message is played by the relay's own core, so that what comes out obeys the
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
-from urllib.parse import unquote
 
 import pytest
 from msgspec.structs import replace
-from multidict import CIMultiDict
 
+from gateway.canonical.blocks import Blocks, Numbering
 from gateway.canonical.events import MessageCompleted, ToolCallCompleted, ToolResult
 from gateway.canonical.message import DataPart, TextPart, ToolCallPart, ToolResultPart
 from gateway.protocols.base import (
@@ -23,10 +22,8 @@ from gateway.protocols.base import (
     Reset,
     Script,
     Send,
-    SimulatedRequest,
     VendorMessage,
     VendorRequest,
-    VendorResponse,
 )
 from gateway.protocols.dimedove import DIMEDOVE
 from gateway.protocols.dimedove.conversations import DimedoveConversations
@@ -35,6 +32,7 @@ from gateway.protocols.dimedove.simulator import DimedoveSimulator
 from gateway.protocols.dimedove.translator import DimedoveTarget, DimedoveTranslator
 from gateway.routing.plan import Deadlines, Target
 from tests.support.play import SILENCE, Played, Question, Vendor, body_of, check, cut, play, simulated, whole
+from tests.support.simulating import Meeting
 
 T = TypeVar("T")
 
@@ -198,25 +196,9 @@ def test_a_conversation_goes_on() -> None:
 
 
 def run(simulator: DimedoveSimulator, calls: Calls[T]) -> T:
-    """A port's call, answered by the simulator."""
-    try:
-        request = next(calls)
-        while True:
-            request = calls.send(answered(simulator, request))
-    except StopIteration as stop:
-        value: T = stop.value
-        return value
-
-
-def answered(simulator: DimedoveSimulator, request: VendorRequest) -> VendorResponse:
-    assert isinstance(request.body, bytes)
-    headers = CIMultiDict({**request.headers, "Authorization": "Bearer k"})
-    asked = SimulatedRequest(request.method, unquote(request.path), headers, request.query, request.body)
-    head, *steps = simulator.answer(asked)
-    assert isinstance(head, Head)
-    assert head.status < 300 or head.status in request.own_statuses
-    body = b"".join(step.data for step in steps if isinstance(step, Send))
-    return VendorResponse(head.status, CIMultiDict(head.headers), body)
+    """What a port's call comes to."""
+    translator = DimedoveTranslator(DimedoveTarget("app_1"), Blocks(Numbering()))
+    return Meeting(simulator, translator, Credentials({"api_key": "k"})).follow(calls)
 
 
 def test_a_conversation_is_created_read_and_deleted() -> None:

@@ -28,6 +28,7 @@ from gateway.protocols.dynamiq.calls import DynamiqTarget
 from gateway.protocols.dynamiq.conversations import DynamiqConversations
 from gateway.protocols.dynamiq.files import DynamiqFiles
 from gateway.protocols.dynamiq.translator import DynamiqTranslator
+from tests.support.translating import exchange
 
 APP = "8e9f0a1b-2c3d-4e5f-8a7b-9c0d1e2f3a4b"
 MODEL = "497f6eca-6276-4993-bfeb-53cbbbba6f08"
@@ -50,18 +51,6 @@ def answer(body: bytes, status: int = 200) -> VendorResponse:
     return VendorResponse(status, CIMultiDict(), body)
 
 
-def run(calls: Calls[Any], *answers: bytes) -> tuple[list[VendorRequest], Any]:
-    """The requests that a call made, each answered in turn, and its result."""
-    requests = []
-    try:
-        requests.append(next(calls))
-        for body in answers:
-            requests.append(calls.send(answer(body)))  # noqa: PERF401  (each depends on the one before)
-    except StopIteration as stop:
-        return requests, stop.value
-    raise AssertionError("a request more than answers")
-
-
 def unsupported(calls: Calls[Any]) -> str:
     with pytest.raises(GatewayError) as caught:
         next(calls)
@@ -74,7 +63,7 @@ def unsupported(calls: Calls[Any]) -> str:
 
 def test_a_conversation_is_created_for_its_app() -> None:
     new = NewConversation("Was I charged twice?", lambda: "new", user_id="ann", metadata={"a": 1})
-    assert run(conversations().create(new), b'{"data":{"id":"conv-1"}}') == (
+    assert exchange(conversations().create(new), b'{"data":{"id":"conv-1"}}') == (
         [
             VendorRequest(
                 "POST",
@@ -90,7 +79,7 @@ def test_a_conversation_is_created_for_its_app() -> None:
 
 def test_a_conversation_is_deleted() -> None:
     request = VendorRequest("DELETE", "/v1/conversations/conv%2F1", effect="repeatable", own_statuses=frozenset({404}))
-    assert run(conversations().delete({"conversation": "conv/1"}), b'{"message":"deleted"}') == ([request], None)
+    assert exchange(conversations().delete({"conversation": "conv/1"}), b'{"message":"deleted"}') == ([request], None)
 
 
 def test_a_conversation_that_is_gone_is_deleted() -> None:
@@ -101,7 +90,7 @@ def test_a_conversation_that_is_gone_is_deleted() -> None:
 
 
 def test_where_there_was_no_conversation_nothing_is_deleted() -> None:
-    assert run(conversations().delete({})) == ([], None)
+    assert exchange(conversations().delete({})) == ([], None)
 
 
 def test_messages_cannot_be_listed() -> None:
@@ -126,7 +115,7 @@ BEFORE = "2026-06-10T09:10:59Z"
 
 def test_a_lost_conversation_is_found_by_its_title() -> None:
     listed = page(("c3", "Other", THEN), ("c2", TITLE, THEN), ("c1", TITLE, BEFORE))
-    assert run(conversations().find(CLUE), listed) == (
+    assert exchange(conversations().find(CLUE), listed) == (
         [
             VendorRequest(
                 "GET",
@@ -139,7 +128,7 @@ def test_a_lost_conversation_is_found_by_its_title() -> None:
 
 
 def test_the_conversations_of_a_model_are_searched_by_the_model() -> None:
-    (request,), found = run(conversations(DynamiqTarget(model=MODEL)).find(CLUE), page())
+    (request,), found = exchange(conversations(DynamiqTarget(model=MODEL)).find(CLUE), page())
     assert (request.query["model_id"], "app_id" in request.query, found) == (MODEL, False, {})
 
 
@@ -153,17 +142,17 @@ def test_the_conversations_of_a_model_are_searched_by_the_model() -> None:
     ],
 )
 def test_a_conversation_that_is_not_there_or_could_be_two_is_not_found(items: Any) -> None:
-    assert run(conversations().find(CLUE), page(*items))[1] == {}
+    assert exchange(conversations().find(CLUE), page(*items))[1] == {}
 
 
 @pytest.mark.parametrize("at", ["2026-06-10T09:11:00", None])
 def test_a_time_without_a_zone_or_none_at_all_is_taken_as_recent(at: str | None) -> None:
-    assert run(conversations().find(CLUE), page(("c1", TITLE, at)))[1] == {"conversation": "c1"}
+    assert exchange(conversations().find(CLUE), page(("c1", TITLE, at)))[1] == {"conversation": "c1"}
 
 
 def test_further_pages_are_read_until_the_conversations_are_older() -> None:
     pages = (page(("c3", TITLE, THEN), count=9), page(("c2", "Other", THEN), ("c1", "Other", BEFORE), count=9))
-    requests, found = run(conversations().find(CLUE), *pages)
+    requests, found = exchange(conversations().find(CLUE), *pages)
     assert [request.query["page"] for request in requests] == ["1", "2"]
     assert found == {"conversation": "c3"}
 
@@ -179,28 +168,28 @@ def test_further_pages_are_read_until_the_conversations_are_older() -> None:
     ],
 )
 def test_where_pages_are_not_counted_a_short_one_is_the_last(pages: list[bytes], found: dict[str, str]) -> None:
-    assert run(conversations().find(CLUE), *pages)[1] == found
+    assert exchange(conversations().find(CLUE), *pages)[1] == found
 
 
 def test_after_five_pages_of_recent_conversations_nothing_is_certain() -> None:
-    requests, found = run(conversations().find(CLUE), *[page(("c1", TITLE, THEN), count=9)] * 5)
+    requests, found = exchange(conversations().find(CLUE), *[page(("c1", TITLE, THEN), count=9)] * 5)
     assert (len(requests), found) == (5, {})
 
 
 def test_a_conversation_without_words_cannot_be_found() -> None:
-    assert run(conversations().find(Clue(" \n", SINCE))) == ([], {})
+    assert exchange(conversations().find(Clue(" \n", SINCE))) == ([], {})
 
 
 def test_a_found_id_that_cannot_stand_in_a_path_is_a_protocol_error() -> None:
     with pytest.raises(GatewayError) as caught:
-        run(conversations().find(CLUE), page(("..", TITLE, THEN)))
+        exchange(conversations().find(CLUE), page(("..", TITLE, THEN)))
     assert (caught.value.code, caught.value.cause) == ("upstream_protocol", "protocol")
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"data":[{}]}', b'{"data":[{"id":"c","created_at":"soon"}]}'])
 def test_a_list_that_cannot_be_read_is_malformed(body: bytes) -> None:
     with pytest.raises(Malformed):
-        run(conversations().find(CLUE), body)
+        exchange(conversations().find(CLUE), body)
 
 
 # --- files
@@ -208,7 +197,7 @@ def test_a_list_that_cannot_be_read_is_malformed(body: bytes) -> None:
 
 def test_a_file_is_uploaded_to_the_app() -> None:
     stored = b'{"data":{"id":"v1","name":"b.txt","size":2,"mime_type":"text/csv"}}'
-    assert run(files(app_key="a").upload({}, NewFile("a.txt", "text/plain", b"ab")), stored) == (
+    assert exchange(files(app_key="a").upload({}, NewFile("a.txt", "text/plain", b"ab")), stored) == (
         [
             VendorRequest(
                 "POST",
@@ -228,14 +217,14 @@ def test_a_file_that_is_still_coming_is_passed_on_unread() -> None:
         yield b"a"
 
     coming = pieces()
-    (request,), stored = run(files().upload({}, NewFile("a.txt", "text/plain", coming)), b'{"data":{"id":"v1"}}')
+    (request,), stored = exchange(files().upload({}, NewFile("a.txt", "text/plain", coming)), b'{"data":{"id":"v1"}}')
     assert request.body == Form((FormPart("file", coming, "a.txt", "text/plain"),))
     assert (request.headers, stored) == ({}, VendorFile("v1", "a.txt", "text/plain"))
 
 
 def test_a_stored_file_whose_id_cannot_stand_in_a_path_is_a_protocol_error() -> None:
     with pytest.raises(GatewayError) as caught:
-        run(files().upload({}, NewFile("a.txt", "text/plain", b"")), b'{"data":{"id":".."}}')
+        exchange(files().upload({}, NewFile("a.txt", "text/plain", b"")), b'{"data":{"id":".."}}')
     assert caught.value.code == "upstream_protocol"
 
 

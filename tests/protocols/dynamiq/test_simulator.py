@@ -10,6 +10,8 @@ from multidict import CIMultiDict
 from gateway.protocols.base import Head, Pause, Script, Send, SimulatedRequest
 from gateway.protocols.dynamiq.plays import PLAYS, REFUSALS
 from gateway.protocols.dynamiq.simulator import DynamiqSimulator
+from tests.support.play import body_of
+from tests.support.simulating import asked, document, frames
 
 HERE = Path(__file__).parent
 APP = "8e9f0a1b-0000-4000-8000-000000000001"
@@ -23,19 +25,7 @@ FIRST = "6e177d47-e9a1-5f63-8575-40c51a48eabf"
 
 
 def call(simulator: DynamiqSimulator, method: str, path: str, body: Any = None, key: str = "k", **query: str) -> Script:
-    raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-    headers = CIMultiDict(Authorization=f"Bearer {key}")
-    return list(simulator.answer(SimulatedRequest(method, path, headers, query, raw)))
-
-
-def told(script: Script) -> bytes:
-    return b"".join(step.data for step in script if isinstance(step, Send))
-
-
-def document(script: Script) -> tuple[int, Any]:
-    head = script[0]
-    assert isinstance(head, Head)
-    return head.status, json.loads(told(script))
+    return asked(simulator, method, path, body, headers={"Authorization": f"Bearer {key}"}, query=query)
 
 
 def refusal(script: Script) -> tuple[int, str, dict[str, str]]:
@@ -43,12 +33,8 @@ def refusal(script: Script) -> tuple[int, str, dict[str, str]]:
     return status, body["error"]["code"], body["error"].get("details", {})
 
 
-def frames(script: Script) -> list[Any]:
-    return [json.loads(line[6:]) for line in told(script).decode().splitlines() if line.startswith("data: {")]
-
-
 def words(script: Script) -> str:
-    return "".join(frame["data"].get("delta", "") for frame in frames(script) if "response" in frame["type"])
+    return "".join(frame["data"].get("delta", "") for frame in frames(body_of(script)) if "response" in frame["type"])
 
 
 def begin(simulator: DynamiqSimulator, **body: Any) -> str:
@@ -65,7 +51,7 @@ def say(simulator: DynamiqSimulator, conversation: str, text: str = "Was I charg
 def started(play: str) -> tuple[DynamiqSimulator, str]:
     """A conversation's run and its simulator, after the first stream ended."""
     simulator = DynamiqSimulator(play)
-    run: str = frames(say(simulator, begin(simulator)))[0]["data"]["id"]
+    run: str = frames(body_of(say(simulator, begin(simulator))))[0]["data"]["id"]
     return simulator, f"/v1/runs/{run}"
 
 
@@ -153,16 +139,16 @@ def test_a_page_that_does_not_exist_is_refused(query: dict[str, str], details: d
 def test_each_play_is_played_as_recorded(name: str) -> None:
     recorded = (HERE / "examples" / f"{name or 'usual'}.sse").read_bytes()
     simulator = DynamiqSimulator(name)
-    assert told(say(simulator, begin(simulator))) == recorded
+    assert body_of(say(simulator, begin(simulator))) == recorded
     simulator = DynamiqSimulator()
     text = f"[play:{name}] Was I charged twice?" if name else "Was I charged twice?"
-    assert told(say(simulator, begin(simulator), text)) == recorded
+    assert body_of(say(simulator, begin(simulator), text)) == recorded
 
 
 def test_the_documented_message_is_the_documentations_but_for_ids_times_and_gaps() -> None:
     documented = (HERE / "examples" / "dossier-message.sse").read_text().splitlines()
     simulator = DynamiqSimulator("tool")
-    played = told(say(simulator, begin(simulator))).decode().splitlines()
+    played = body_of(say(simulator, begin(simulator))).decode().splitlines()
     assert [line.partition(" ")[0] for line in played] == [line.partition(" ")[0] for line in documented]
     for ours, theirs in zip(played, documented, strict=True):
         if ours.startswith("data: "):
@@ -310,8 +296,8 @@ def test_what_there_is_not_is_refused(method: str, path: str, status: int) -> No
 def test_a_cut_run_is_told_on_with_its_fifth_event_once_more() -> None:
     simulator, run = started("cut")
     script = call(simulator, "GET", f"{run}/stream", after_sequence="5")
-    assert told(script) == (HERE / "resumed" / "cut.sse").read_bytes()
-    assert frames(call(simulator, "GET", f"{run}/stream"))[0]["type"] == "run.started"
+    assert body_of(script) == (HERE / "resumed" / "cut.sse").read_bytes()
+    assert frames(body_of(call(simulator, "GET", f"{run}/stream")))[0]["type"] == "run.started"
     _, body = document(call(simulator, "GET", run))
     assert (body["data"]["status"], body["data"]["output"]) == (
         "completed",
@@ -334,7 +320,7 @@ def test_a_run_waits_for_its_feedback() -> None:
     answer = {"type": "human_feedback", "data": {"request_id": REQUEST, "feedback": "The second"}}
     assert document(call(simulator, "POST", f"{run}/input", answer)) == (200, {"message": "ok"})
     script = call(simulator, "GET", f"{run}/stream", after_sequence="3")
-    assert told(script) == (HERE / "resumed" / "feedback.sse").read_bytes()
+    assert body_of(script) == (HERE / "resumed" / "feedback.sse").read_bytes()
     assert refusal(call(simulator, "POST", f"{run}/input", answer)) == (
         400,
         "bad_request",
@@ -370,7 +356,7 @@ def test_the_approval_is_resumed_as_recorded() -> None:
     data = {"request_id": REQUEST, "approved": True, "params": {"amount": 600}}
     call(simulator, "POST", f"{run}/input", {"type": "approval_request", "data": data})
     script = call(simulator, "GET", f"{run}/stream", after_sequence="2")
-    assert told(script) == (HERE / "resumed" / "approval.sse").read_bytes()
+    assert body_of(script) == (HERE / "resumed" / "approval.sse").read_bytes()
 
 
 def test_a_request_in_the_engines_words_shows_the_same_fields() -> None:
@@ -425,9 +411,9 @@ def test_a_run_that_is_canceled_says_so(play: str) -> None:
     shown = document(call(simulator, "GET", run))[1]["data"]
     assert (shown["status"], shown["ended_at"], "input_requests" in shown) == ("canceled", NOW, False)
     script = call(simulator, "GET", f"{run}/stream", after_sequence="2")
-    assert frames(script)[-1]["type"] == "run.canceled"
+    assert frames(body_of(script))[-1]["type"] == "run.canceled"
     if play == "waiting":
-        assert told(script) == (HERE / "resumed" / "waiting.sse").read_bytes()
+        assert body_of(script) == (HERE / "resumed" / "waiting.sse").read_bytes()
 
 
 def test_a_run_that_is_over_cannot_be_canceled() -> None:
@@ -490,7 +476,7 @@ def test_a_run_in_the_background_can_be_followed() -> None:
 
 def test_a_run_is_streamed_and_ends_with_its_output() -> None:
     script = call(DynamiqSimulator("plain"), "POST", "/v1/runs", {**ASKED, "stream": True})
-    assert frames(script)[-1]["data"] == {
+    assert frames(body_of(script))[-1]["data"] == {
         "id": FIRST,
         "object": "run",
         "status": "completed",

@@ -1,31 +1,19 @@
 """The translator against the simulator, which shares no code with it: every request is one that the vendor takes."""
 
 from datetime import UTC, datetime
-from typing import Any
-from urllib.parse import unquote
 
 import pytest
-from multidict import CIMultiDict
 
 from gateway.canonical.blocks import Blocks, Numbering
 from gateway.canonical.errors import GatewayError
 from gateway.canonical.events import Event, InputRequested, MessageCanceled, MessageCompleted, Notice, TextDelta
 from gateway.canonical.message import FilePart, InputResponsePart, TextPart
-from gateway.canonical.turn import AskPart, Turn
-from gateway.framing.record import MAX_RECORD
+from gateway.canonical.turn import AskPart
 from gateway.protocols.base import (
-    Calls,
     Clue,
     Credentials,
-    Form,
-    Head,
     NewConversation,
     NewFile,
-    Script,
-    Send,
-    SimulatedRequest,
-    VendorRequest,
-    VendorResponse,
 )
 from gateway.protocols.dynamiq import DYNAMIQ
 from gateway.protocols.dynamiq.calls import DynamiqTarget
@@ -34,79 +22,34 @@ from gateway.protocols.dynamiq.files import DynamiqFiles
 from gateway.protocols.dynamiq.plays import PLAYS, REFUSALS
 from gateway.protocols.dynamiq.simulator import DynamiqSimulator
 from gateway.protocols.dynamiq.translator import DynamiqTranslator
+from tests.support.simulating import Meeting
+from tests.support.translating import Told, ask
 
 TARGETS = [
     DynamiqTarget(app="8e9f0a1b-2c3d-4e5f-8a7b-9c0d1e2f3a4b"),
     DynamiqTarget(model="497f6eca-6276-4993-bfeb-53cbbbba6f08"),
 ]
 APP, MODEL = TARGETS
-HEADERS = {"Authorization": "Bearer dyn_pat_1"}
 
 
-def make(target: DynamiqTarget = APP) -> DynamiqTranslator:
-    translator = DynamiqTranslator(target, Blocks(Numbering()))
-    with pytest.raises(StopIteration):
-        next(translator.authorize(Credentials({"api_key": "dyn_pat_1", "app_key": "dynamiq_acc_1"}), None))
-    return translator
-
-
-def carry(simulator: DynamiqSimulator, request: VendorRequest) -> Script:
-    headers: CIMultiDict[str] = CIMultiDict({**HEADERS, **request.headers})
-    body = request.body
-    if isinstance(body, Form):
-        (part,) = body.parts
-        assert isinstance(part.data, bytes)
-        headers["Content-Type"] = "multipart/form-data; boundary=b"
-        lines = f'--b\r\nContent-Disposition: form-data; name="{part.name}"; filename="{part.file_name}"\r\n'
-        body = f"{lines}Content-Type: {part.media_type}\r\n\r\n".encode() + part.data + b"\r\n--b--\r\n"
-    asked = SimulatedRequest(request.method, unquote(request.path), headers, request.query, body)
-    return list(simulator.answer(asked))
-
-
-def play(
-    simulator: DynamiqSimulator, translator: DynamiqTranslator, request: VendorRequest
-) -> tuple[list[Event | Notice], VendorResponse]:
-    """One request, as the relay plays it."""
-    head, *steps = carry(simulator, request)
-    assert isinstance(head, Head)
-    body = b"".join(step.data for step in steps if isinstance(step, Send))
-    if head.status >= 300 and head.status not in request.own_statuses:
-        raise translator.refuse(head.status, CIMultiDict(head.headers), body)
-    if request.framing is None:
-        return [], VendorResponse(head.status, CIMultiDict(head.headers), body)
-    framing = request.framing(MAX_RECORD)
-    told = [event for record in framing.feed(body) for event in translator.feed(record)]
-    return told, VendorResponse(head.status, CIMultiDict(head.headers))
-
-
-def follow(simulator: DynamiqSimulator, translator: DynamiqTranslator, calls: Calls[Any]) -> tuple[list[Any], Any]:
-    """What the records of a call told, and its result."""
-    told: list[Event | Notice] = []
-    try:
-        request = next(calls)
-        while True:
-            events, response = play(simulator, translator, request)
-            told += events
-            request = calls.send(response)
-    except StopIteration as stop:
-        return told, stop.value
+def meet(simulator: DynamiqSimulator, target: DynamiqTarget = APP) -> Meeting[DynamiqTranslator]:
+    credentials = Credentials({"api_key": "dyn_pat_1", "app_key": "dynamiq_acc_1"})
+    return Meeting(simulator, DynamiqTranslator(target, Blocks(Numbering())), credentials)
 
 
 def talk(
     simulator: DynamiqSimulator, parts: list[AskPart], ids: dict[str, str], target: DynamiqTarget = APP
-) -> tuple[list[Event | Notice], dict[str, str]]:
+) -> tuple[Told, dict[str, str]]:
     """One turn: what was told, and the binding after it."""
-    translator = make(target)
-    turn = Turn(parts, new_id=lambda: "new", vendor_ids=ids)
-    told, _ = follow(simulator, translator, translator.requests(turn))
-    return [*told, *translator.finish()], translator.vendor_ids
+    meeting = meet(simulator, target)
+    return meeting.talk(parts, vendor_ids=ids), meeting.translator.vendor_ids
 
 
-def words(told: list[Event | Notice]) -> str:
+def words(told: Told) -> str:
     return "".join(event.delta for event in told if isinstance(event, TextDelta))
 
 
-def last(told: list[Event | Notice]) -> Event:
+def last(told: Told) -> Event:
     return [event for event in told if not isinstance(event, Notice)][-1]
 
 
@@ -187,24 +130,24 @@ def test_a_question_that_was_answered_cannot_be_answered_again() -> None:
 
 
 def test_a_run_that_was_cut_is_resumed() -> None:
-    simulator, translator = DynamiqSimulator("cut"), make()
-    told, _ = follow(simulator, translator, translator.requests(Turn([TextPart("hi")], new_id=lambda: "new")))
-    again = translator.resume()
+    meeting = meet(DynamiqSimulator("cut"))
+    meeting.follow(meeting.translator.requests(ask(TextPart("hi"))))
+    again = meeting.translator.resume()
     assert again is not None
-    rest, _ = play(simulator, translator, again)
-    assert words([*told, *rest]) == "The customer was charged twice, on Monday."
-    assert last([*rest, *translator.finish()]) == MessageCompleted("stop")
+    meeting.answer(again)
+    assert words(meeting.told) == "The customer was charged twice, on Monday."
+    assert last([*meeting.told, *meeting.translator.finish()]) == MessageCompleted("stop")
 
 
 def test_a_run_is_canceled() -> None:
-    simulator, translator = DynamiqSimulator("waiting"), make()
-    follow(simulator, translator, translator.requests(Turn([TextPart("hi")], new_id=lambda: "new")))
-    cancel, again = translator.cancel(), translator.resume()
+    meeting = meet(DynamiqSimulator("waiting"))
+    meeting.follow(meeting.translator.requests(ask(TextPart("hi"))))
+    cancel, again = meeting.translator.cancel(), meeting.translator.resume()
     assert cancel is not None
     assert again is not None
-    play(simulator, translator, cancel)
-    rest, _ = play(simulator, translator, again)
-    assert last(rest) == MessageCanceled("vendor")
+    meeting.answer(cancel)
+    meeting.answer(again)
+    assert last(meeting.told) == MessageCanceled("vendor")
 
 
 def test_a_file_goes_with_a_message() -> None:
@@ -213,16 +156,15 @@ def test_a_file_goes_with_a_message() -> None:
 
 
 def test_conversations_and_files_are_made_found_and_deleted() -> None:
-    simulator, translator = DynamiqSimulator(), make()
-    port = DynamiqConversations(translator)
-    _, ids = follow(simulator, translator, port.create(NewConversation("Was I charged twice?", lambda: "new")))
+    meeting = meet(DynamiqSimulator())
+    port, files = DynamiqConversations(meeting.translator), DynamiqFiles(meeting.translator)
+    ids = meeting.follow(port.create(NewConversation("Was I charged twice?", lambda: "new")))
     clue = Clue("Was I charged twice?", datetime(2026, 6, 10, 9, 11, tzinfo=UTC))
-    assert follow(simulator, translator, port.find(clue))[1] == ids
-    follow(simulator, translator, port.delete(ids))
-    follow(simulator, translator, port.delete(ids))
-    assert follow(simulator, translator, port.find(clue))[1] == {}
-    upload = DynamiqFiles(translator).upload({}, NewFile("a.txt", "text/plain", b"ab"))
-    _, file = follow(simulator, translator, upload)
+    assert meeting.follow(port.find(clue)) == ids
+    meeting.follow(port.delete(ids))
+    meeting.follow(port.delete(ids))
+    assert meeting.follow(port.find(clue)) == {}
+    file = meeting.follow(files.upload({}, NewFile("a.txt", "text/plain", b"ab")))
     assert (file.name, file.media_type, file.size) == ("a.txt", "text/plain", 2)
 
 

@@ -1,8 +1,6 @@
 """Hardwire's chats, the port driven by hand: what is asked, and what the answers mean in both dialects."""
 
-from collections.abc import Generator
 from datetime import UTC, datetime
-from typing import TypeVar
 
 import pytest
 from multidict import CIMultiDict
@@ -14,8 +12,7 @@ from gateway.framing.typed import Malformed
 from gateway.protocols.base import Clue, NewConversation, VendorMessage, VendorRequest, VendorResponse
 from gateway.protocols.hardwire.conversations import HardwireConversations
 from gateway.protocols.hardwire.translator import HardwireTarget, HardwireTranslator
-
-T = TypeVar("T")
+from tests.support.translating import exchange
 
 CHAT = "550e8400-e29b-41d4-a716-446655440000"
 DELETE = VendorRequest("DELETE", f"/chats/{CHAT}", own_statuses=frozenset({404}))
@@ -28,20 +25,6 @@ def port() -> HardwireConversations:
 
 def answered(status: int, body: bytes = b"") -> VendorResponse:
     return VendorResponse(status, CIMultiDict(), body)
-
-
-def exchange(
-    calls: Generator[VendorRequest, VendorResponse, T], *responses: VendorResponse
-) -> tuple[list[VendorRequest], T]:
-    requests: list[VendorRequest] = []
-    try:
-        request = next(calls)
-        for response in responses:
-            requests.append(request)
-            request = calls.send(response)
-    except StopIteration as stop:
-        return requests, stop.value
-    pytest.fail(f"one more request than responses: {request}")
 
 
 def test_a_chat_is_named_without_a_request() -> None:

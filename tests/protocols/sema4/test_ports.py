@@ -1,12 +1,10 @@
 """Sema4.ai beside messages: conversations, files and data frames, request by request."""
 
-from collections.abc import Generator
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
 import pytest
-from multidict import CIMultiDict
 
 from gateway.canonical.blocks import Blocks, Numbering
 from gateway.canonical.errors import GatewayError
@@ -14,6 +12,7 @@ from gateway.canonical.message import FilePart, ReasoningPart, TextPart, ToolCal
 from gateway.canonical.resources import DataFrameAnswer, Rows, Slice
 from gateway.framing.typed import Malformed
 from gateway.protocols.base import (
+    Calls,
     Clue,
     Form,
     FormPart,
@@ -22,12 +21,12 @@ from gateway.protocols.base import (
     VendorFile,
     VendorMessage,
     VendorRequest,
-    VendorResponse,
 )
 from gateway.protocols.sema4.conversations import Sema4Conversations
 from gateway.protocols.sema4.data_frames import Sema4DataFrames
 from gateway.protocols.sema4.files import Sema4Files
 from gateway.protocols.sema4.translator import Sema4Target, Sema4Translator
+from tests.support.translating import exchange
 
 T = TypeVar("T")
 
@@ -43,23 +42,18 @@ NOON = datetime(2026, 6, 5, 12, tzinfo=UTC)
 BEFORE, AFTER = "2026-06-05T11:59:59+00:00", "2026-06-05T12:00:01+00:00"
 
 
-def answered(calls: Generator[VendorRequest, VendorResponse, T], *answers: Any) -> tuple[T, list[VendorRequest]]:
+def answered(calls: Calls[T], *answers: Any) -> tuple[T, list[VendorRequest]]:
     """What the calls come to with these answers, and the requests."""
-    requests = [next(calls)]
-    for answer in answers:
-        body = answer if isinstance(answer, bytes) else msgspec.json.encode(answer)
-        try:
-            requests.append(calls.send(VendorResponse(200, CIMultiDict(), body)))
-        except StopIteration as stop:
-            return stop.value, requests
-    pytest.fail(f"one more request than answers: {requests[-1]}")
+    bodies = [answer if isinstance(answer, bytes) else msgspec.json.encode(answer) for answer in answers]
+    requests, result = exchange(calls, *bodies)
+    return result, requests
 
 
-def result(calls: Generator[VendorRequest, VendorResponse, T], *answers: Any) -> T:
+def result(calls: Calls[T], *answers: Any) -> T:
     return answered(calls, *answers)[0]
 
 
-def malformed(calls: Generator[VendorRequest, VendorResponse, Any], *answers: Any) -> None:
+def malformed(calls: Calls[Any], *answers: Any) -> None:
     with pytest.raises(Malformed):
         answered(calls, *answers)
 

@@ -1,15 +1,15 @@
 """The simulated Sema4.ai: its answers against what is known of the vendor's bytes, and what it refuses."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from multidict import CIMultiDict
 
-from gateway.protocols.base import Head, Pause, Script, Send, SimulatedRequest
+from gateway.protocols.base import Head, Pause, Script, Send
 from gateway.protocols.sema4.plays import PLAYS
 from gateway.protocols.sema4.simulator import PARQUET, REFUSALS, Sema4Simulator
+from tests.support.play import body_of
+from tests.support.simulating import asked, document, frames, head
 
 EXAMPLES = Path(__file__).parent / "examples"
 LIST = "/agents/a1/conversations"
@@ -30,9 +30,8 @@ def send(
     media_type: str = "application/json",
     **query: str,
 ) -> Script:
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers = CIMultiDict({"Authorization": key, "Content-Type": media_type})
-    return list(simulator.answer(SimulatedRequest(method, path, headers, query, raw)))
+    headers = {"Authorization": key, "Content-Type": media_type}
+    return asked(simulator, method, path, body, headers=headers, query=query)
 
 
 def began(play: str = "") -> Sema4Simulator:
@@ -46,28 +45,9 @@ def ask(simulator: Sema4Simulator, content: str = "Hi", way: str = "stream") -> 
     return send(simulator, "POST", f"{HERE}/{way}", {"content": content})
 
 
-def head(script: Script) -> Head:
-    first = script[0]
-    assert isinstance(first, Head)
-    return first
-
-
-def sent(script: Script) -> bytes:
-    return b"".join(step.data for step in script if isinstance(step, Send))
-
-
-def document(script: Script) -> tuple[int, Any]:
-    return head(script).status, json.loads(sent(script))
-
-
 def refusal(script: Script) -> tuple[int, str, str]:
     status, body = document(script)
     return status, body["error"]["code"], body["error"]["message"]
-
-
-def frames(body: bytes) -> list[Any]:
-    lines = body.decode().splitlines()
-    return [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
 
 
 # --- runs
@@ -76,24 +56,24 @@ def frames(body: bytes) -> list[Any]:
 @pytest.mark.parametrize("name", STREAMED)
 def test_each_play_is_played_as_recorded(name: str) -> None:
     recorded = (EXAMPLES / f"{name}.sse").read_bytes()
-    assert sent(ask(began(name))) == recorded
-    assert sent(ask(began(), f"[play:{name}] Hi")) == recorded
+    assert body_of(ask(began(name))) == recorded
+    assert body_of(ask(began(), f"[play:{name}] Hi")) == recorded
 
 
 def test_the_usual_answer_repeats_the_question_word_by_word() -> None:
     script = ask(began())
-    assert sent(script) == (EXAMPLES / "usual.sse").read_bytes()
+    assert body_of(script) == (EXAMPLES / "usual.sse").read_bytes()
     assert [step for step in script if isinstance(step, Pause)] == [Pause(0.02)] * 17
 
 
 def test_the_usual_answer_to_blank_lines_repeats_nothing() -> None:
-    assert b"nothing" in sent(ask(began(), "\n \n"))
+    assert b"nothing" in body_of(ask(began(), "\n \n"))
 
 
 @pytest.mark.parametrize(("play", "example"), [("thought", "dossier-thought"), ("tool", "dossier-tool")])
 def test_a_run_holds_what_was_seen_of_the_vendor_in_its_order(play: str, example: str) -> None:
     seen = [shape(frame) for frame in frames((EXAMPLES / f"{example}.sse").read_bytes())]
-    played = iter([shape(frame) for frame in frames(sent(ask(began(play))))])
+    played = iter([shape(frame) for frame in frames(body_of(ask(began(play))))])
     assert all(any(frame == other for other in played) for frame in seen)
 
 
@@ -105,7 +85,7 @@ def shape(frame: dict[str, Any]) -> Any:
 
 def test_an_error_is_the_one_that_was_seen() -> None:
     seen = frames((EXAMPLES / "dossier-error.sse").read_bytes())[-2]
-    played = frames(sent(ask(began("agent-error"))))[-2]
+    played = frames(body_of(ask(began("agent-error"))))[-2]
     assert (played["error"], sorted(played)) == (seen["error"], sorted(seen))
 
 
@@ -122,7 +102,7 @@ def test_a_stream_has_the_headers_of_its_library_and_its_line_ends() -> None:
     )
     events = [step.data for step in script if isinstance(step, Send)]
     assert all(event.count(b"\r\n\r\n") == 1 and event.endswith(b"\r\n\r\n") for event in events)
-    assert b"\n" not in sent(script).replace(b"\r\n", b"")
+    assert b"\n" not in body_of(script).replace(b"\r\n", b"")
 
 
 def test_silence_lasts_20_seconds_with_a_comment_in_it() -> None:
@@ -135,7 +115,7 @@ def test_silence_lasts_20_seconds_with_a_comment_in_it() -> None:
 
 def test_the_last_play_that_a_message_names_is_played() -> None:
     script = ask(began("text"), "user: [play:cut] hi\n[play:nonsense]\n[play:thought] Hi")
-    assert sent(script) == (EXAMPLES / "thought.sse").read_bytes()
+    assert body_of(script) == (EXAMPLES / "thought.sse").read_bytes()
 
 
 def test_every_play_is_listed() -> None:
@@ -155,12 +135,12 @@ def test_every_play_is_listed() -> None:
 def test_a_run_that_is_asked_for_as_a_document_is_one(play: str, example: str) -> None:
     script = ask(began(play), way="messages")
     assert head(script) == Head(200, {"Content-Type": "application/json"})
-    assert sent(script) == (EXAMPLES / f"{example}.json").read_bytes()
+    assert body_of(script) == (EXAMPLES / f"{example}.json").read_bytes()
 
 
 def test_what_a_message_becomes_is_what_its_end_says() -> None:
     simulator = began("operations")
-    end = next(frame for frame in frames(sent(ask(simulator))) if frame["event_type"] == "message_end")
+    end = next(frame for frame in frames(body_of(ask(simulator))) if frame["event_type"] == "message_end")
     _, listed = document(send(simulator, "GET", f"{HERE}/messages"))
     assert listed["data"][1]["content"] == end["data"]["content"]
     assert end["data"]["content"] == [
@@ -445,7 +425,7 @@ def test_a_refusal_may_be_the_web_frameworks_or_the_routers() -> None:
     assert document(ask(began("not-found-plain"))) == (404, {"detail": "Thread not found"})
     page = ask(began("bad-gateway"))
     assert head(page) == Head(502, {"Content-Type": "text/html"})
-    assert sent(page).startswith(b"<html>")
+    assert body_of(page).startswith(b"<html>")
 
 
 def test_a_refused_message_is_not_stored() -> None:

@@ -1,36 +1,24 @@
 """The translator and its ports against the simulator, which shares no code with them."""
 
-import asyncio
-from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
-from urllib.parse import unquote
 
 import pytest
-from aiohttp import MultipartWriter
-from multidict import CIMultiDict
 
 from gateway.canonical.blocks import Blocks, Numbering
 from gateway.canonical.errors import GatewayError
-from gateway.canonical.events import Event, InputRequested, MessageCompleted, Notice, TextCompleted
+from gateway.canonical.events import InputRequested, MessageCompleted, Notice, TextCompleted
 from gateway.canonical.message import FilePart, InputResponsePart, TextPart
 from gateway.canonical.resources import DataFrameAnswer, Rows, Slice
-from gateway.canonical.turn import AskPart, Turn
-from gateway.framing.record import MAX_RECORD
+from gateway.canonical.turn import AskPart
 from gateway.protocols.base import (
+    Calls,
     Clue,
     Credentials,
-    Form,
-    Head,
     NewConversation,
     NewFile,
-    Script,
-    Send,
-    SimulatedRequest,
     VendorFile,
     VendorMessage,
-    VendorRequest,
-    VendorResponse,
 )
 from gateway.protocols.sema4 import SEMA4
 from gateway.protocols.sema4.conversations import Sema4Conversations
@@ -39,6 +27,8 @@ from gateway.protocols.sema4.files import Sema4Files
 from gateway.protocols.sema4.plays import PLAYS
 from gateway.protocols.sema4.simulator import PARQUET, REFUSALS, Sema4Simulator
 from gateway.protocols.sema4.translator import Sema4Target, Sema4Translator
+from tests.support.simulating import Meeting
+from tests.support.translating import Told
 
 T = TypeVar("T")
 NOW = datetime(2026, 6, 5, 15, 40, 49, 732328, UTC)
@@ -48,69 +38,24 @@ def make(agent: str = "a1", **settings: Any) -> Sema4Translator:
     return Sema4Translator(Sema4Target(agent, **settings), Blocks(Numbering()))
 
 
-def carry(simulator: Sema4Simulator, translator: Sema4Translator, request: VendorRequest) -> tuple[Head, bytes]:
-    with pytest.raises(StopIteration) as signed:
-        next(translator.authorize(Credentials({"api_key": "k"}), None))
-    body, headers = rendered(request)
-    every = CIMultiDict({**signed.value.value.headers, **request.headers, **headers})
-    asked = SimulatedRequest(request.method, unquote(request.path), every, request.query, body)
-    script: Script = list(simulator.answer(asked))
-    head = script[0]
-    assert isinstance(head, Head)
-    return head, b"".join(step.data for step in script if isinstance(step, Send))
-
-
-def rendered(request: VendorRequest) -> tuple[bytes, dict[str, str]]:
-    """The body as aiohttp writes a form, with names as they are."""
-    if not isinstance(request.body, Form):
-        return request.body, {}
-    writer = MultipartWriter("form-data")
-    for part in request.body.parts:
-        payload = writer.append(part.data, {"Content-Type": part.media_type or ""})
-        payload.set_content_disposition("form-data", False, name=part.name, filename=part.file_name or "")
-    return asyncio.run(writer.as_bytes()), {"Content-Type": writer.content_type}
+def meet(simulator: Sema4Simulator, **settings: Any) -> Meeting[Sema4Translator]:
+    return Meeting(simulator, make(**settings), Credentials({"api_key": "k"}))
 
 
 def talk(
     simulator: Sema4Simulator, parts: list[AskPart], ids: dict[str, str], *, stream: bool = True, **settings: Any
-) -> tuple[list[Event | Notice], dict[str, str]]:
-    """One turn, as the relay plays it: what was told, and the binding after it."""
-    translator = make(upstream_stream=stream, **settings)
-    told: list[Event | Notice] = []
-    calls = translator.requests(Turn(parts, new_id=lambda: "new", vendor_ids=ids, stream=stream))
-    request: VendorRequest | None = next(calls)
-    while request is not None:
-        head, body = carry(simulator, translator, request)
-        if head.status >= 300 and head.status not in request.own_statuses:
-            raise translator.refuse(head.status, CIMultiDict(head.headers), body)
-        if request.framing is not None:
-            framing = request.framing(MAX_RECORD)
-            for record in [*framing.feed(body), *framing.end()]:
-                told += translator.feed(record)
-            body = b""
-        try:
-            request = calls.send(VendorResponse(head.status, CIMultiDict(head.headers), body))
-        except StopIteration:
-            request = None
-    return [*told, *translator.finish()], translator.vendor_ids
+) -> tuple[Told, dict[str, str]]:
+    """One turn: what was told, and the binding after it."""
+    meeting = meet(simulator, upstream_stream=stream, **settings)
+    return meeting.talk(parts, vendor_ids=ids, stream=stream), meeting.translator.vendor_ids
 
 
-def ask(simulator: Sema4Simulator, calls: Generator[VendorRequest, VendorResponse, T]) -> T:
+def ask(simulator: Sema4Simulator, calls: Calls[T]) -> T:
     """What a port's calls come to."""
-    translator = make()
-    try:
-        request = next(calls)
-        while True:
-            head, body = carry(simulator, translator, request)
-            if head.status >= 300 and head.status not in request.own_statuses:
-                raise translator.refuse(head.status, CIMultiDict(head.headers), body)
-            request = calls.send(VendorResponse(head.status, CIMultiDict(head.headers), body))
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
+    return meet(simulator).follow(calls)
 
 
-def texts(told: list[Event | Notice]) -> list[str]:
+def texts(told: Told) -> list[str]:
     return [event.text for event in told if isinstance(event, TextCompleted)]
 
 
@@ -226,8 +171,11 @@ def test_files_are_uploaded_listed_and_downloaded() -> None:
         ("é.bin", "application/octet-stream", 2),
         ("c.txt", "text/plain", 3),
     ]
-    head, body = carry(simulator, make(), files.download(ids, listed[1]))
-    assert (head.headers["Content-Disposition"], body) == ("attachment; filename*=UTF-8''%C3%A9.bin", b"\x00\xff")
+    answer = meet(simulator).answer(files.download(ids, listed[1]))
+    assert (answer.headers["Content-Disposition"], answer.body) == (
+        "attachment; filename*=UTF-8''%C3%A9.bin",
+        b"\x00\xff",
+    )
 
 
 @pytest.mark.parametrize("play", ["chart", "frame-lists", "frame-columns", "frame-data"])
@@ -248,8 +196,8 @@ def test_a_data_frame_is_listed_and_read_in_every_shape(play: str) -> None:
 def test_a_data_frame_is_downloaded_as_parquet() -> None:
     simulator = Sema4Simulator("chart")
     _, ids = talk(simulator, [TextPart("hi")], {})
-    head, body = carry(simulator, make(), Sema4DataFrames(make()).download(ids, "sales", Slice(format="parquet")))
-    assert (head.headers["Content-Type"], body) == ("application/octet-stream", PARQUET)
+    answer = meet(simulator).answer(Sema4DataFrames(make()).download(ids, "sales", Slice(format="parquet")))
+    assert (answer.headers["Content-Type"], answer.body) == ("application/octet-stream", PARQUET)
 
 
 def test_a_data_frame_that_is_not_there_is_not_found() -> None:
