@@ -5,7 +5,7 @@ PORT ?= 8080
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
-SWEEPS := tests/relay/test_sweeps.py# without coverage, which would double their time
+SWEEPS := tests/relay/test_sweeps.py tests/relay/test_failover_sweep.py# without coverage, which would double their time
 WHOLE := gateway/canonical/*,gateway/framing/*,gateway/protocols/*
 READY := import urllib.request as u; u.build_opener(u.ProxyHandler({})).open("http://127.0.0.1:$(PORT)/readyz", timeout=1)
 
@@ -34,7 +34,7 @@ run: $(INSTALLED) ## the gateway on 127.0.0.1:PORT with simulated vendors; Ctrl-
 
 test: $(INSTALLED) ## all tests that need no other program, with coverage
 	$(BIN)/coverage erase
-	$(BIN)/pytest -n 2 --ignore=$(SWEEPS) --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/pytest -n 2 $(SWEEPS:%=--ignore=%) --cov --cov-report=term --cov-fail-under=90
 	$(BIN)/coverage report --include='$(WHOLE)' --fail-under=100
 	$(BIN)/pytest -n 2 $(SWEEPS)
 

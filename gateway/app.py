@@ -9,6 +9,7 @@ ready; the open streams get `shutdown_grace` seconds to end by themselves, then 
 
 import asyncio
 import gc
+import random
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -20,7 +21,6 @@ import structlog
 from aiohttp import web
 
 from gateway import settings as s
-from gateway.canonical.errors import GatewayError
 from gateway.conversations.memory import MemoryStore
 from gateway.conversations.sqlite import SqliteStore
 from gateway.conversations.store import Store
@@ -29,9 +29,10 @@ from gateway.relay.answer import Limits
 from gateway.relay.relay import Relay
 from gateway.relay.rendering import Vendor
 from gateway.relay.upstream import split_base_url
+from gateway.routing.health import Health
 from gateway.server.application import build_application
 from gateway.server.gateway import Edge, Gateway, Key, Keys, Log
-from gateway.server.listener import Runner
+from gateway.server.listener import CLOSING, Runner
 from gateway.simulation.host import serve_host
 from gateway.telemetry import logs
 from gateway.telemetry.metrics import Metrics
@@ -71,19 +72,25 @@ def build_gateway(
         metrics.unhandled_error()
         log.error("unhandled", exc_info=error)
 
+    health = Health({name: vendor.health for name, vendor in settings.vendors.items()}, random.random)
     relay = Relay(
         {name: _vendor(vendor, protocols, simulated) for name, vendor in settings.vendors.items()},
         send_deadline=settings.server.send_deadline,
+        probes=health.probes(),
         on_bug=on_bug,
         on_stopped=lambda vendor, outcome: metrics.errand(vendor=vendor, operation="stop", outcome=outcome),
+        on_left=lambda route, policy: metrics.client_left(route=route, policy=policy),
+        on_probed=lambda vendor, outcome: metrics.health_probe(vendor=vendor, outcome=outcome),
     )
     metrics.watch_connections(lambda: relay.pool.open_connections)
+    metrics.watch_health(lambda: health.states(time.monotonic()))
     limits = settings.limits
-    gateway = Gateway(
+    return Gateway(
         relay=relay,
         store=store,
         metrics=metrics,
         log=log,
+        health=health,
         routes=settings.routes,
         default_route=settings.default_route,
         protocols=protocols,
@@ -98,8 +105,6 @@ def build_gateway(
         ),
         limits=Limits(limits.max_message, limits.max_held, limits.max_record, limits.max_error_body),
     )
-    metrics.watch_pauses(lambda: gateway.pauses.all_left(time.monotonic()))
-    return gateway
 
 
 def serve(settings: s.Settings, protocols: Protocols) -> None:
@@ -146,8 +151,9 @@ async def _listening(gateway: Gateway, settings: s.Settings, protocols: Protocol
         yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
     finally:
         gateway.is_ready = False
-        await gateway.relay.drain(settings.server.shutdown_grace, GatewayError("overloaded", SHUTTING_DOWN))
+        await gateway.running.drain(settings.server.shutdown_grace, SHUTTING_DOWN)
         await runner.cleanup()
+        await gateway.running.close(CLOSING)
 
 
 @asynccontextmanager

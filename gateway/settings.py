@@ -4,8 +4,12 @@
     [store]                   where conversations are kept
     [simulation]              the gateway itself plays vendors on 127.0.0.1:port (0: any free one)
     [[keys]]                  who may call us: `sha256` (64 hex digits), or `secret`, which is hashed here
-    [vendors.NAME]            `protocol`, `base_url`, `bases`, `credentials`, `allow_plain_http`
-    [routes.NAME]             `targets`, each a vendor, its protocol's own settings and deadlines
+    [vendors.NAME]            `protocol`, `base_url`, `bases`, `credentials`, `allow_plain_http`; `breaker`,
+                              `retry_budget` and `probe`, the `HealthSettings`
+    [routes.NAME]             `RouteRules`, and `targets`: each a vendor, a weight and its protocol's own settings
+
+`deadlines` and the fields of `TargetRules` stand in a target's table, or in its route's for all targets that do not say
+otherwise, field by field.
 
 A secret is `{ env = "NAME" }` or `{ file = "PATH" }` (relative to the configuration), never written out; a `default`
 beside `env` serves vendors on loopback alone. `base_url = "simulation:NAME"` is the simulated vendor of protocol NAME.
@@ -20,6 +24,7 @@ import os
 import re
 import tomllib
 import types
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -30,7 +35,13 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.protocols.base import Credentials, Descriptor
+from gateway.routing.breaker import BreakerSettings
+from gateway.routing.budget import BudgetSettings
+from gateway.routing.health import HealthSettings
+from gateway.routing.order import Strategy, Weight
 from gateway.routing.plan import Deadlines, Route, Target
+from gateway.routing.probe import ProbeSettings
+from gateway.routing.rules import RouteRules, TargetRules
 
 S = TypeVar("S", bound=Struct)
 
@@ -116,6 +127,7 @@ class Vendor(Struct, frozen=True):
     credentials: Credentials
     sources: dict[str, str]
     simulated: str | None = None
+    health: HealthSettings = HealthSettings()
 
 
 class Settings(Struct, frozen=True):
@@ -197,20 +209,32 @@ class _Vendor(Struct, frozen=True):
     bases: dict[str, str] = {}
     credentials: dict[str, object] = {}
     allow_plain_http: bool = False
+    breaker: BreakerSettings = BreakerSettings()
+    retry_budget: BudgetSettings = BudgetSettings()
+    probe: ProbeSettings | None = None
 
 
 class _Route(Struct, frozen=True):
+    """What a route has beside `RouteRules`, and what it says for its targets."""
+
     targets: list[dict[str, Any]]
     headers_after: ShortSeconds = 10.0
     heartbeat: ShortSeconds = 10.0
     vendor_events: bool = False
 
 
-class _TargetKeys(Struct, frozen=True):
-    """What every target has, beside its protocol's settings."""
+class _Target(Struct, frozen=True):
+    """What every target has beside its protocol's settings, its deadlines and its rules."""
 
     vendor: str
-    deadlines: Deadlines = Deadlines()
+    weight: Weight = 1.0
+
+
+class _Trust(Struct, frozen=True):
+    """The deadlines and the fields of `TargetRules` that are given, by name."""
+
+    deadlines: dict[str, float] = {}
+    rules: dict[str, Any] = {}
 
 
 class _File(Struct, frozen=True):
@@ -222,8 +246,12 @@ class _File(Struct, frozen=True):
     simulation: Simulation | None = None
     keys: list[_Key] = []
     vendors: dict[str, _Vendor] = {}
-    routes: dict[str, _Route] = {}
+    routes: dict[str, dict[str, Any]] = {}
 
+
+_TRUST = frozenset({"deadlines", *TargetRules.__struct_fields__})
+_ROUTE_TRUST = _TRUST - frozenset(_Route.__struct_fields__)
+_ROUTE_RULES = frozenset(RouteRules.__struct_fields__)
 
 _UNSEEN = frozenset({"credentials", "env", "default", "sha256", "secret", "base_url", "bases"})
 """Fields whose values are not shown: someone may have written a secret there."""
@@ -250,25 +278,25 @@ class _Reader:
 
         `beside` names keys of the same table that are read elsewhere.
         """
+        values = self.given(kind, table, path, beside)
+        if values is None or any(found.required and found.name not in values for found in msgspec.structs.fields(kind)):
+            return None
+        return self._build(kind, values, path)
+
+    def given(self, kind: type[S], table: object, path: str, beside: Iterable[str] = ()) -> dict[str, Any] | None:
+        """The values of the Struct's fields that the table gives and that fit; None where it is no table."""
         if not isinstance(table, dict):
             self.refuse(path, f"expected a table, got {_kind(table)}")
             return None
         fields = {found.encode_name: found for found in msgspec.structs.fields(kind)}
         self._refuse_unknown(table, {*fields, *beside}, path)
         values = {}
-        whole = True
         for name, found in fields.items():
-            if name not in table:
-                if found.required:
-                    self.refuse(path, f'"{name}" is missing')
-                    whole = False
-                continue
-            value = self._value(found.type, table[name], _join(path, name))
-            if value is not None:
-                values[found.name] = value
+            if name in table:
+                values[found.name] = self._value(found.type, table[name], _join(path, name))
             elif found.required:
-                whole = False
-        return self._build(kind, values, path) if whole else None
+                self.refuse(path, f'"{name}" is missing')
+        return {name: value for name, value in values.items() if value is not None}
 
     def _build(self, kind: type[S], values: dict[str, Any], path: str) -> S | None:
         try:
@@ -290,20 +318,27 @@ class _Reader:
                 return self._value(members[0], raw, path)
         if isinstance(kind, type) and issubclass(kind, Struct):
             return self.struct(kind, raw, path)
-        if get_origin(kind) in (list, dict):
-            return self._each(get_origin(kind), get_args(kind)[-1], raw, path)
+        shape, arguments = get_origin(kind), get_args(kind)
+        if shape is dict:
+            return self._named(arguments[0], arguments[1], raw, path)
+        if shape is list or (shape is tuple and arguments[-1] is Ellipsis):
+            return self._listed(shape, arguments[0], raw, path)
         return self._leaf(kind, raw, path)
 
-    def _each(self, shape: Any, kind: Any, raw: object, path: str) -> Any:
+    def _named(self, names: Any, kind: Any, raw: object, path: str) -> Any:
+        """The entries that fit, of those whose names do."""
+        if not isinstance(raw, dict):
+            return self.refuse(path, f"expected a table, got {_kind(raw)}")
+        paths = {name: _join(path, name) for name in raw if self._leaf(names, name, _join(path, name)) is not None}
+        entries = {name: self._value(kind, raw[name], paths[name]) for name in paths}
+        return {name: value for name, value in entries.items() if value is not None}
+
+    def _listed(self, shape: Any, kind: Any, raw: object, path: str) -> Any:
         """The entries that fit."""
-        if not isinstance(raw, shape):
-            return self.refuse(path, f"expected {_SHAPES[shape]}, got {_kind(raw)}")
-        if isinstance(raw, dict):
-            named = {name: self._value(kind, value, _join(path, name)) for name, value in raw.items()}
-            return {name: value for name, value in named.items() if value is not None}
-        assert isinstance(raw, list)  # noqa: S101  (for the type checker: `shape` is one of the two)
+        if not isinstance(raw, list):
+            return self.refuse(path, f"expected an array, got {_kind(raw)}")
         entries = [self._value(kind, value, f"{path}[{index}]") for index, value in enumerate(raw)]
-        return [entry for entry in entries if entry is not None]
+        return shape(entry for entry in entries if entry is not None)
 
     def _leaf(self, kind: Any, raw: object, path: str) -> Any:
         try:
@@ -312,7 +347,8 @@ class _Reader:
             reason, _, place = str(error).partition(" - at `$")
             shown = "" if _UNSEEN.intersection(re.split(r"[.\[]", path)) else _shown(raw)
             if get_origin(kind) is Literal:
-                reason = f"expected one of {', '.join(map(str, get_args(kind)))}"
+                reason = f"expected one of {', '.join(get_args(kind))}"
+                shown += nearest(raw, get_args(kind)) if isinstance(raw, str) else ""
             return self.refuse(path + place.removesuffix("`"), reason[0].lower() + reason[1:] + shown)
 
 
@@ -439,6 +475,7 @@ class _Loader:
             credentials=Credentials({key: value for key, (value, _) in resolved.items()}),
             sources={key: source for key, (_, source) in resolved.items()},
             simulated=simulated,
+            health=HealthSettings(entry.breaker, entry.retry_budget, entry.probe),
         )
 
     def _check_simulated(self, simulated: str, file: _File, path: str) -> None:
@@ -520,42 +557,79 @@ class _Loader:
     # --- routes
 
     def _routes(self, file: _File, vendor_names: set[str]) -> dict[str, Route]:
-        return {name: self._route(name, entry, file, vendor_names) for name, entry in file.routes.items()}
+        routes = {name: self._route(name, table, file, vendor_names) for name, table in file.routes.items()}
+        return {name: route for name, route in routes.items() if route is not None}
 
-    def _route(self, name: str, entry: _Route, file: _File, vendor_names: set[str]) -> Route:
+    def _route(self, name: str, table: dict[str, Any], file: _File, vendor_names: set[str]) -> Route | None:
         path = _join("routes", name)
         self._check_name(name, path)
+        entry = self._reader.struct(_Route, table, path, _ROUTE_RULES | _ROUTE_TRUST)
+        rules = self._reader.struct(RouteRules, _only(table, _ROUTE_RULES), path) or RouteRules()
+        usual = self._trust(_only(table, _ROUTE_TRUST), path, _Trust())
+        if entry is None:
+            return None
         if not entry.targets:
             self._refuse(_join(path, "targets"), "a route needs a target")
         targets = [
-            self._target(table, f"{path}.targets[{index}]", file, vendor_names)
-            for index, table in enumerate(entry.targets)
+            self._target(target, f"{path}.targets[{index}]", usual, file, vendor_names)
+            for index, target in enumerate(entry.targets)
         ]
+        if table.get("strategy", rules.strategy) == rules.strategy:
+            self._check_weights(rules.strategy, entry.targets, path)
         return Route(
             name=name,
             targets=tuple(target for target in targets if target is not None),
             headers_after=entry.headers_after,
             heartbeat=entry.heartbeat,
             vendor_events=entry.vendor_events,
+            rules=rules,
         )
 
-    def _target(self, table: dict[str, Any], path: str, file: _File, vendor_names: set[str]) -> Target | None:
+    def _check_weights(self, strategy: Strategy, targets: list[dict[str, Any]], path: str) -> None:
+        weights = {index: target["weight"] for index, target in enumerate(targets) if "weight" in target}
+        if strategy != "weighted":
+            for index in weights:
+                self._refuse(
+                    f"{path}.targets[{index}].weight", f"weight has no effect: strategy is {_quoted(strategy)}"
+                )
+        elif targets and list(weights.values()) == [0] * len(targets):
+            self._refuse(f"{path}.targets", "every weight is 0: at least one must be above")
+
+    def _target(
+        self, table: dict[str, Any], path: str, usual: _Trust, file: _File, vendor_names: set[str]
+    ) -> Target | None:
+        trust = self._trust(_only(table, _TRUST), path, usual)
         vendor = table.get("vendor")
         entry = file.vendors.get(vendor) if isinstance(vendor, str) else None
         descriptor = self._protocols.get(entry.protocol) if entry else None
         if descriptor is None:
             self._explain_target(table, path, vendor_names)
             return None
-        own = {found.encode_name for found in msgspec.structs.fields(descriptor.target)}
-        common = self._reader.struct(_TargetKeys, table, path, own)
-        given = {name: value for name, value in table.items() if name in own}
-        settings = self._reader.struct(descriptor.target, given, path)
+        own = frozenset(found.encode_name for found in msgspec.structs.fields(descriptor.target))
+        common = self._reader.struct(_Target, table, path, own | _TRUST)
+        settings = self._reader.struct(descriptor.target, _only(table, own), path)
         if common is None or settings is None:
             return None
-        for name, seconds in msgspec.structs.asdict(common.deadlines).items():
+        return Target(
+            vendor=common.vendor,
+            protocol=descriptor.name,
+            settings=settings,
+            deadlines=Deadlines(**trust.deadlines),
+            rules=TargetRules(**trust.rules),
+            weight=common.weight,
+        )
+
+    def _trust(self, table: dict[str, Any], path: str, usual: _Trust) -> _Trust:
+        """What the table gives, and what is usual of what it does not give."""
+        deadlines = self._reader.given(Deadlines, table.get("deadlines", {}), _join(path, "deadlines")) or {}
+        for name, seconds in deadlines.items():
             if not 0 < seconds <= MAX_SECONDS:
                 self._refuse(f"{path}.deadlines.{name}", f"expected seconds above 0, at most {MAX_SECONDS}: {seconds}")
-        return Target(common.vendor, descriptor.name, settings, common.deadlines)
+        rules = self._reader.given(TargetRules, table, path, ("deadlines",)) or {}
+        for code, times in Counter(rules.get("fail_over_on", ())).items():
+            if times > 1:
+                self._refuse(_join(path, "fail_over_on"), f"{_quoted(code)} stands there more than once")
+        return _Trust({**usual.deadlines, **deadlines}, {**usual.rules, **rules})
 
     def _explain_target(self, table: dict[str, Any], path: str, vendor_names: set[str]) -> None:
         """What is wrong with a target whose vendor, and with it the names of its settings, is not known."""
@@ -564,9 +638,9 @@ class _Loader:
             if vendor not in vendor_names:
                 self._refuse(_join(path, "vendor"), f"no vendor {_quoted(vendor)}{nearest(vendor, vendor_names)}")
             return
-        names = ("vendor", "deadlines")
+        names = ("vendor", "weight", "deadlines")
         likely = {name: value for name, value in table.items() if name in names or nearest(name, names)}
-        self._reader.struct(_TargetKeys, likely, path)
+        self._reader.struct(_Target, likely, path, _TRUST)
 
     # --- all of them
 
@@ -600,6 +674,10 @@ def _url_problem(url: str, *, plain: bool) -> str | None:
     if parts.scheme == "http" and not plain and not is_loopback(parts.hostname):
         return "plain http leaves this machine: write https, or allow_plain_http = true beside it"
     return None
+
+
+def _only(table: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in table.items() if name in names}
 
 
 def _host(url: str) -> str:

@@ -15,13 +15,16 @@ from gateway.canonical.events import Event
 from gateway.canonical.turn import AskPart, MessageRequest
 from gateway.protocols import registry
 from gateway.protocols.native.dialect import NativeDialect
+from gateway.routing.health import VendorState
 from gateway.routing.plan import Deadlines, Route
+from gateway.routing.probe import ProbeSettings
 from gateway.simulation.faults import FAULTS
 from gateway.telemetry.metrics import Metrics
 from tests.support import tables
 
-README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+BLOCK = re.compile(r"^```([\w ]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FIELD = re.compile(r"`(\w+)`(\??)")
 EVENTS = {kind.__struct_config__.tag: kind for kind in get_args(Event)}
 
@@ -63,7 +66,12 @@ def test_every_json_block_is_json(block: str) -> None:
 
 
 def test_there_are_configurations_documents_and_a_stream_to_look_at() -> None:
-    assert [len(blocks("toml")), len(blocks("json")), len(blocks("text"))] == [5, 3, 1]
+    assert [len(blocks("toml")), len(blocks("json")), len(blocks("text"))] == [5, 3, 2]
+
+
+def test_what_is_shown_of_the_demonstrations_configuration_stands_in_it() -> None:
+    (excerpt,) = blocks("toml excerpt")
+    assert excerpt in (ROOT / "config" / "demo.toml").read_text("utf-8")
 
 
 def test_a_configuration_is_shown_for_every_protocol_that_a_vendor_speaks() -> None:
@@ -132,6 +140,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "route": Route,
     "deadlines": Deadlines,
     "store": settings.Store,
+    "probe": ProbeSettings,
 }
 
 
@@ -151,10 +160,18 @@ def test_the_metrics_table_has_every_metric_with_its_labels() -> None:
     metrics.message(route="r", vendor="v", outcome="completed", duration=1, first_event=1, first_text=1)
     metrics.attempt(vendor="v", protocol="p", outcome="completed", to_headers=1, longest_gap=1, resumes=1)
     metrics.watch_connections(lambda: 0)
-    metrics.watch_pauses(lambda: [("v", 1.0)])
+    health = VendorState("open", breaker_wait=1, paused=1, retries_left=1, is_refused=True)
+    metrics.watch_health(lambda: [("v", health)])
+    metrics.failover(source="v", to="w", phase="not_sent", cause="connect")
+    metrics.retry(vendor="v", cause="connect")
+    metrics.discarded("v", 1)
+    metrics.hedge(vendor="v", outcome="won")
+    metrics.catch_up(vendor="v", characters=1, turns_left_out=1)
     metrics.errand(vendor="v", operation="list_files", outcome="completed")
+    metrics.health_probe(vendor="v", outcome="ok")
     metrics.recovery(vendor="v", outcome="confirmed")
     metrics.rebound("v")
+    metrics.client_left(route="r", policy="drain")
     metrics.store_failure("end")
     metrics.unknown_vendor_events("p")
     metrics.notice("p", "text_corrected")

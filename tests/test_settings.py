@@ -7,9 +7,19 @@ from typing import Annotated, Literal
 
 import pytest
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
+from gateway.canonical.errors import CAUSES
 from gateway.protocols.base import Descriptor, Script, SimulatedRequest
+from gateway.protocols.registry import BUILT_IN
+from gateway.routing.backoff import BackoffSettings
+from gateway.routing.breaker import BreakerSettings
+from gateway.routing.budget import BudgetSettings
+from gateway.routing.health import HealthSettings
+from gateway.routing.order import Stickiness
 from gateway.routing.plan import Deadlines, Route, Target
+from gateway.routing.probe import ProbeSettings
+from gateway.routing.rules import CatchUp, RouteRules, Speed, TargetRules
 from gateway.settings import (
     Key,
     Limits,
@@ -110,6 +120,7 @@ def test_a_small_file_has_defaults_for_all_that_it_leaves_out(tmp_path: Path) ->
         )
     }
     vendor = settings.vendors["acme"]
+    assert vendor.health == HealthSettings()
     assert (vendor.protocol, vendor.base_url, dict(vendor.credentials), vendor.sources) == (
         "acme-chat",
         "https://api.acme.test/v1",
@@ -198,6 +209,131 @@ def test_every_setting_can_be_written(tmp_path: Path) -> None:
         True,
     )
     assert secrets(settings) == {"demo", "a@b.test", "p4ssword"}
+
+
+def test_every_rule_of_routing_can_be_written(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        ACME
+        + """
+        [vendors.acme.breaker]
+        window = 1
+        minimum = 2
+        ratio = 0.3
+        slow_after = 4
+        slow_ratio = 0.5
+        open_for = 6
+        max_open = 7
+        jitter = 0.8
+        probes = 9
+        [vendors.acme.retry_budget]
+        share = 0.1
+        minimum = 2
+        window = 3
+        [vendors.acme.probe]
+        path = "/healthz"
+        every = 4
+        timeout = 3
+        failures = 2
+        [routes.support]
+        headers_after = 12
+        strategy = "weighted"
+        stickiness = { mode = "none", return_after = 0 }
+        attempts = 7
+        attempts_within = 8
+        switches = 0
+        backoff = { base = 1, cap = 2, max_hint = 3 }
+        catch_up = { characters = 4, template = "{earlier}{now}" }
+        deadlines = { connect = 1, first_event = 2, idle = 3, total = 4 }
+        retries = 5
+        fail_over_on = ["content_filtered", "upstream_rejected"]
+        once_sent = "fail"
+        mid_stream = "restart"
+        mid_stream_by_cause = { truncated = "continue" }
+        on_disconnect = "drain"
+        drain = 6
+        min_speed = { characters = 7, window = 8 }
+        hedge_after = 11
+        may_run_twice = true
+        [[routes.support.targets]]
+        vendor = "acme"
+        agent = "a1"
+        weight = 9
+        headers_after = 10
+        """,
+    )
+    assert settings.vendors["acme"].health == HealthSettings(
+        BreakerSettings(1.0, 2, 0.3, 4.0, 0.5, 6.0, 7.0, 0.8, 9),
+        BudgetSettings(0.1, 2, 3.0),
+        ProbeSettings("/healthz", 4.0, 3.0, 2),
+    )
+    route = settings.routes["support"]
+    assert (route.headers_after, route.rules) == (
+        12.0,
+        RouteRules(
+            "weighted",
+            Stickiness("none", 0.0),
+            7,
+            8.0,
+            0,
+            BackoffSettings(1.0, 2.0, 3.0),
+            CatchUp(4, "{earlier}{now}"),
+            11.0,
+        ),
+    )
+    rules = TargetRules(
+        10.0,
+        5,
+        ("content_filtered", "upstream_rejected"),
+        "fail",
+        "restart",
+        {"truncated": "continue"},
+        "drain",
+        6.0,
+        Speed(7.0, 8.0),
+        may_run_twice=True,
+    )
+    assert route.targets == (Target("acme", "acme-chat", Agent("a1"), Deadlines(1.0, 2.0, 3.0, 4.0), rules, 9.0),)
+
+
+def test_a_target_takes_from_its_route_what_it_does_not_say_itself(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        ACME
+        + """
+        [routes.support]
+        headers_after = 3
+        deadlines = { connect = 1, idle = 30 }
+        retries = 4
+        mid_stream_by_cause = { truncated = "restart", malformed = "restart" }
+        fail_over_on = ["upstream_timeout"]
+        targets = [
+            { vendor = "acme", agent = "a1" },
+            { vendor = "acme", agent = "a2", deadlines = { idle = 5 }, retries = 0, fail_over_on = [] },
+            { vendor = "acme", agent = "a3", headers_after = 2, mid_stream_by_cause = { truncated = "continue" } },
+        ]
+        """,
+    )
+    usual = TargetRules(
+        retries=4,
+        mid_stream_by_cause={"truncated": "restart", "malformed": "restart"},
+        fail_over_on=("upstream_timeout",),
+    )
+    assert [(target.deadlines, target.rules) for target in settings.routes["support"].targets] == [
+        (Deadlines(connect=1.0, idle=30.0), usual),
+        (Deadlines(connect=1.0, idle=5.0), replace(usual, retries=0, fail_over_on=())),
+        (
+            Deadlines(connect=1.0, idle=30.0),
+            replace(usual, headers_after=2.0, mid_stream_by_cause={"truncated": "continue"}),
+        ),
+    ]
+
+
+def test_no_protocol_has_a_setting_of_a_name_that_every_target_has() -> None:
+    ours = {"vendor", "weight", "deadlines", *TargetRules.__struct_fields__}
+    assert {name: ours & set(found.target.__struct_fields__) for name, found in BUILT_IN.items()} == {
+        name: set() for name in BUILT_IN
+    }
 
 
 def test_no_repr_shows_a_secret(tmp_path: Path) -> None:
@@ -406,6 +542,13 @@ def test_a_key_is_a_hash_or_a_named_secret(tmp_path: Path, key: str, expected: l
         ),
         ("", ["routes.support.targets: a route needs a target"]),
         (
+            "5",
+            [
+                "routes.support.targets[0]: expected a table, got `int`",
+                "routes.support.targets: a route needs a target",
+            ],
+        ),
+        (
             '"acme"',
             [
                 "routes.support.targets[0]: expected a table, got `str`",
@@ -416,6 +559,119 @@ def test_a_key_is_a_hash_or_a_named_secret(tmp_path: Path, key: str, expected: l
 )
 def test_a_target_fits_its_vendor_and_its_protocol(tmp_path: Path, target: str, expected: list[str]) -> None:
     assert problems(tmp_path, f"{ACME}[routes.support]\ntargets = [{target}]\n") == expected
+
+
+CODES = (
+    "unsupported, upstream_rate_limited, upstream_auth, upstream_not_found, upstream_rejected, upstream_unavailable, "
+    "upstream_timeout, upstream_protocol, upstream_empty, content_filtered, context_too_long, quota_exhausted"
+)
+CAUSES_SHOWN = ", ".join(CAUSES)
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("attemps = 3", ['attemps: unknown key, did you mean "attempts"?']),
+        ("weight = 1", ["weight: unknown key"]),
+        (
+            'strategy = "weigthed"',
+            ['strategy: expected one of priority, weighted, least_latency: "weigthed", did you mean "weighted"?'],
+        ),
+        ("attempts = 0\nswitches = 11", ["attempts: expected `int` >= 1: 0", "switches: expected `int` <= 10: 11"]),
+        ("stickiness = 5", ["stickiness: expected a table, got `int`"]),
+        ("stickiness = { return_after = -1 }", ["stickiness.return_after: expected `float` >= 0.0: -1"]),
+        ("backoff = { base = nan }", ["backoff.base: expected `float` >= 0.001: nan"]),
+        ('catch_up = { template = "{now}" }', ["catch_up: the template must hold {earlier} exactly once"]),
+        ("deadlines = 5", ["deadlines: expected a table, got `int`"]),
+        ("deadlines = { total = 0 }", ["deadlines.total: expected seconds above 0, at most 86400: 0.0"]),
+        ("min_speed = {}", ['min_speed: "characters" is missing']),
+        ("drain = true", ["drain: expected `float`, got `bool`: True"]),
+        ('fail_over_on = "upstream_auth"', ["fail_over_on: expected an array, got `str`"]),
+        (
+            'fail_over_on = ["upstream_timout", 5, "upstream_auth", "upstream_auth"]',
+            [
+                f'fail_over_on[0]: expected one of {CODES}: "upstream_timout", did you mean "upstream_timeout"?',
+                f"fail_over_on[1]: expected one of {CODES}: 5",
+                'fail_over_on: "upstream_auth" stands there more than once',
+            ],
+        ),
+        ("mid_stream_by_cause = []", ["mid_stream_by_cause: expected a table, got an array"]),
+        (
+            'mid_stream_by_cause = { truncatd = "restart", malformed = "stop" }',
+            [
+                f'mid_stream_by_cause.truncatd: expected one of {CAUSES_SHOWN}: "truncatd", did you mean "truncated"?',
+                'mid_stream_by_cause.malformed: expected one of fail, restart, continue: "stop"',
+            ],
+        ),
+    ],
+)
+def test_a_rule_of_routing_fits(tmp_path: Path, rule: str, expected: list[str]) -> None:
+    assert problems(tmp_path, f"{ACME}{SUPPORT}{rule}\n") == [f"routes.support.{problem}" for problem in expected]
+
+
+def test_a_rule_of_a_target_is_told_with_the_targets_path_whatever_its_vendor(tmp_path: Path) -> None:
+    targets = '{ vendor = "acme", agent = "a", retries = 11 }, { vendor = "b", drain = 0, weight = 2 }, { weight = -1 }'
+    assert problems(tmp_path, f"{ACME}[routes.support]\nstrategy = 'weighted'\ntargets = [{targets}]\n") == [
+        "routes.support.targets[0].retries: expected `int` <= 10: 11",
+        "routes.support.targets[1].drain: expected `float` > 0.0: 0",
+        'routes.support.targets[1].vendor: no vendor "b"',
+        'routes.support.targets[2]: "vendor" is missing',
+        "routes.support.targets[2].weight: expected `float` >= 0.0: -1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "weights", "expected"),
+    [
+        ("weighted", ("weight = 0", "weight = 0.0"), ["targets: every weight is 0: at least one must be above"]),
+        ("weighted", ("weight = 0", "top = 1"), []),
+        (
+            "priority",
+            ("weight = 1", "weight = 2"),
+            [
+                'targets[0].weight: weight has no effect: strategy is "priority"',
+                'targets[1].weight: weight has no effect: strategy is "priority"',
+            ],
+        ),
+        (
+            "least_latency",
+            ("top = 1", "weight = 2"),
+            ['targets[1].weight: weight has no effect: strategy is "least_latency"'],
+        ),
+        (
+            "weigh",
+            ("weight = 0", "weight = 0"),
+            ['strategy: expected one of priority, weighted, least_latency: "weigh", did you mean "weighted"?'],
+        ),
+    ],
+)
+def test_weights_have_an_effect(tmp_path: Path, strategy: str, weights: tuple[str, str], expected: list[str]) -> None:
+    targets = ", ".join(f'{{ vendor = "acme", agent = "a", {weight} }}' for weight in weights)
+    text = f'{ACME}[routes.r]\nstrategy = "{strategy}"\ntargets = [{targets}]\n'
+    if not expected:
+        assert [target.weight for target in read(tmp_path, text).routes["r"].targets] == [0.0, 1.0]
+        return
+    assert problems(tmp_path, text) == [f"routes.r.{problem}" for problem in expected]
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ("breaker = { ratio = 2 }", "breaker.ratio: expected `float` <= 1.0: 2"),
+        ("breaker = { opens_for = 2 }", 'breaker.opens_for: unknown key, did you mean "open_for"?'),
+        ("breaker = { open_for = 400 }", "breaker: open_for is longer than max_open: 400.0 > 300.0"),
+        ("retry_budget = { share = -0.1 }", "retry_budget.share: expected `float` >= 0.0: -0.1"),
+        ("retry_budget = 5", "retry_budget: expected a table, got `int`"),
+        ("probe = { every = 5 }", 'probe: "path" is missing'),
+        ('probe = { path = "healthz" }', "probe: path is no plain path, such as /healthz"),
+        ('probe = { path = "/", failure = 1 }', 'probe.failure: unknown key, did you mean "failures"?'),
+        ('probe = { path = "/", failures = 0 }', "probe.failures: expected `int` >= 1: 0"),
+        ('probe = { path = "/", every = 1 }', "probe: timeout is longer than every: 2.0 > 1.0"),
+        ("probe = true", "probe: expected a table, got `bool`"),
+    ],
+)
+def test_what_is_said_of_a_vendors_health_fits(tmp_path: Path, table: str, expected: str) -> None:
+    assert problems(tmp_path, f"{ACME}{table}\n{SUPPORT}") == [f"vendors.acme.{expected}"]
 
 
 def test_a_protocols_own_check_of_its_target_is_told_with_the_path(tmp_path: Path) -> None:
@@ -438,8 +694,12 @@ def test_silence_towards_a_client_stays_below_its_bound(tmp_path: Path, setting:
     ]
 
 
-def test_routes_exist_and_have_plain_names(tmp_path: Path) -> None:
+def test_routes_exist_and_have_plain_names_and_targets(tmp_path: Path) -> None:
     assert problems(tmp_path, ACME) == ["routes: there is no route"]
+    assert problems(tmp_path, f"{ACME}[routes.support]\nretries = -1\n") == [
+        'routes.support: "targets" is missing',
+        "routes.support.retries: expected `int` >= 0: -1",
+    ]
     assert problems(tmp_path, f'default_route = "suport"\n{ACME}{SUPPORT}') == [
         'default_route: no route "suport", did you mean "support"?'
     ]

@@ -122,6 +122,16 @@ async def test_a_client_that_closes_is_told_from_one_that_resets() -> None:
         assert all(before <= (each.left_at or 0) <= time.monotonic() for each in vendor.connections)
 
 
+@pytest.mark.parametrize("sent", [b"", b"POST / HTTP/1.1\r\n"], ids=["nothing", "half a head"])
+async def test_a_client_that_closes_before_it_has_asked_ends_the_play(sent: bytes) -> None:
+    async with ScriptServer([Read(), Hold()]) as vendor:
+        async with RawClient(vendor.url) as client:
+            await client.send(sent)
+            connection = await vendor.connection()
+        assert await asyncio.wait([connection.playing], timeout=1) == ({connection.playing}, set())
+        assert connection.leaving == "closed"
+
+
 async def test_a_client_that_stays_is_waited_for_in_vain() -> None:
     async with ScriptServer([Hold()]) as vendor, RawClient(vendor.url) as client:
         await client.send(b"x")

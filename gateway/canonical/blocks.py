@@ -5,7 +5,7 @@ the events to yield, as a tuple. What the vendor leaves out is made up for: a de
 changes nothing. Block and step numbers and invented ids come from a `Numbering` that lives as long as the message, so
 that they never repeat across attempts.
 
-Raises `GatewayError("upstream_protocol")` above `MAX_BLOCKS` blocks or steps in one message.
+Raises `GatewayError("upstream_protocol")` above `MAX_BLOCKS` blocks or steps of one attempt.
 """
 
 from typing import Any
@@ -44,15 +44,21 @@ class Numbering:
         self._next_block = 0
         self._next_step = 0
         self._next_id = 0
+        self.make_room()
         self.taken: set[str] = set()
         """Ids that vendors gave, and that none of ours may be."""
 
+    def make_room(self) -> None:
+        """For an attempt: what an earlier one has used up is not its fault."""
+        self._last_block = self._next_block + MAX_BLOCKS
+        self._last_step = self._next_step + MAX_BLOCKS
+
     def block(self) -> int:
-        self._next_block = _below_cap(self._next_block, "blocks")
+        self._next_block = _below(self._next_block, self._last_block, "blocks")
         return self._next_block - 1
 
     def step(self) -> int:
-        self._next_step = _below_cap(self._next_step, "steps")
+        self._next_step = _below(self._next_step, self._last_step, "steps")
         return self._next_step - 1
 
     def identify(self, prefix: str) -> str:
@@ -152,6 +158,7 @@ class Blocks:
     """The blocks of one attempt. Keys of texts, reasonings, tool calls and steps are apart from each other."""
 
     def __init__(self, numbering: Numbering) -> None:
+        numbering.make_room()
         self.numbering = numbering
         self._texts = _Prose(numbering, TextStarted, TextDelta, TextCompleted)
         self._reasonings = _Prose(numbering, ReasoningStarted, ReasoningDelta, ReasoningCompleted)
@@ -280,7 +287,7 @@ def _number(event: Any) -> int:
     return number
 
 
-def _below_cap(number: int, what: str) -> int:
-    if number >= MAX_BLOCKS:
+def _below(number: int, last: int, what: str) -> int:
+    if number >= last:
         raise GatewayError("upstream_protocol", f"the vendor sent more than {MAX_BLOCKS} {what}", cause="too_large")
     return number + 1

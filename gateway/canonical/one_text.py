@@ -1,6 +1,7 @@
 """A turn as one text, for vendors that take a text and keep the conversation themselves.
 
-[Earlier in this conversation]        what was said elsewhere, where something was
+[Earlier in this conversation]        what was said elsewhere, where something was: the turn's `template`
+(2 earlier turns are left out)
 user: ...
 assistant: ...
 [Now]
@@ -17,13 +18,14 @@ from gateway.canonical.errors import GatewayError
 from gateway.canonical.message import (
     FilePart,
     ImagePart,
+    InputPart,
     InputResponsePart,
     Part,
     TextPart,
     ToolCallPart,
     ToolResultPart,
 )
-from gateway.canonical.turn import HistoryMessage, Turn
+from gateway.canonical.turn import EARLIER, NOW, HistoryMessage, Turn
 
 _NAMES: dict[type, str] = {
     ImagePart: "images",
@@ -31,6 +33,7 @@ _NAMES: dict[type, str] = {
     ToolResultPart: "results of the client's tools",
     InputResponsePart: "answers to input requests",
 }
+SO_FAR = "[Your answer so far; go on where it stops]"
 _VERDICTS = {None: "", True: "Approved.", False: "Declined."}
 
 _encode = msgspec.json.Encoder().encode
@@ -56,11 +59,22 @@ def cannot_take(vendor: str, what: str, path: str) -> GatewayError:
 def as_one_text(turn: Turn) -> str:
     """What to send; "" where the turn itself has no text, and nothing was said before."""
     asked = "\n\n".join(filter(None, map(spoken, turn.parts)))
-    earlier = [line for message in (*turn.history, *turn.missed) if (line := _line(message))]
-    sections = [("Earlier in this conversation", "\n".join(earlier)), ("Now", asked)] if earlier else [("", asked)]
+    sections = [_with_what_was_missed(turn, asked)]
     if turn.partial:
-        sections.append(("Your answer so far; go on where it stops", turn.partial))
-    return "\n".join(f"[{title}]\n{text}" if title else text for title, text in sections if text)
+        sections.append(f"{SO_FAR}\n{turn.partial}")
+    return "\n".join(filter(None, sections))
+
+
+def _with_what_was_missed(turn: Turn, asked: str) -> str:
+    lines = [line for message in turn.missed if (line := as_line(message))]
+    if turn.left_out:
+        lines.insert(0, f"({turn.left_out} earlier {'turn is' if turn.left_out == 1 else 'turns are'} left out)")
+    if not lines:
+        return asked
+    head, _, rest = turn.template.partition(EARLIER)
+    between, _, tail = rest.partition(NOW)
+    earlier = head + "\n".join(lines)
+    return earlier + between + asked + tail if asked else earlier
 
 
 def spoken(part: Part) -> str:
@@ -75,7 +89,8 @@ def spoken(part: Part) -> str:
             return ""
 
 
-def _line(message: HistoryMessage) -> str:
+def as_line(message: HistoryMessage) -> str:
+    """What is told of it; "" where that is nothing."""
     said = " ".join(filter(None, map(_mention, message.parts)))
     return f"{message.role}: {said}" if said else ""
 
@@ -86,6 +101,8 @@ def _mention(part: Part) -> str:
             return f"(called {part.name} with {_encode(part.arguments).decode()})"
         case ToolResultPart():
             return f"(got {_encode(part.output).decode()})"
+        case InputPart(prompt=str(prompt)):
+            return f"(asked: {prompt})"
         case FilePart() | ImagePart():
             return f"(file {part.name or 'without a name'})"
         case _:

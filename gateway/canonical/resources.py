@@ -1,7 +1,7 @@
-"""What a conversation has beside its messages, and what a client asks of it.
+"""What a client asks beside posting messages: of one message, and of what a conversation has.
 
     ask      what came in, read by a dialect: `CreateConversation`, `ListFiles`, `ReadDataFrame` ...
-    answer   what goes out: `ConversationAnswer`, `FileAnswer`, `Rows` ... and `Page` of any of them
+    answer   what goes out: `Message`, `ConversationAnswer`, `FileAnswer`, `Rows` ... and `Page` of any of them
 
 A page's cursor is opaque to clients. Bytes of files are neither asked nor answered here: they are streamed past.
 """
@@ -36,6 +36,17 @@ class PageOf(Struct, frozen=True):
 class Page(Struct, Generic[T], frozen=True):
     data: list[T]
     next_cursor: str | None = None
+
+
+# --- messages
+
+
+class GetMessage(Struct, frozen=True):
+    message_id: str
+
+
+class CancelMessage(Struct, frozen=True):
+    message_id: str
 
 
 # --- conversations
@@ -163,7 +174,9 @@ class Rows(Struct, frozen=True):
 
 
 Ask = (
-    CreateConversation
+    GetMessage
+    | CancelMessage
+    | CreateConversation
     | ListConversations
     | GetConversation
     | DeleteConversation
@@ -176,7 +189,8 @@ Ask = (
 )
 
 Result = (
-    ConversationAnswer
+    Message
+    | ConversationAnswer
     | DeletedAnswer
     | FileAnswer
     | Rows

@@ -16,6 +16,10 @@ AskPart = TextPart | ImagePart | FilePart | ToolResultPart | InputResponsePart
 
 MAX_METADATA = 16 * 1024
 
+EARLIER, NOW = "{earlier}", "{now}"
+CATCH_UP_TEMPLATE = f"[Earlier in this conversation]\n{EARLIER}\n[Now]\n{NOW}"
+"""How what a vendor missed is marked, where it takes only a text."""
+
 
 class Strict(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Part of our own API: an unknown field is refused with its path."""
@@ -75,16 +79,18 @@ class MessageRequest(Strict, frozen=True):
 class Turn(Struct, frozen=True):
     """One turn for one target: what was asked, and what that vendor already knows.
 
-    `vendor_ids` is the binding ({} for a new conversation), `missed` what was said elsewhere since, `partial` what an
-    earlier attempt already showed, `options` the protocol's own typed options, `new_id` a maker of fresh UUIDs as text.
+    `vendor_ids` is the binding ({} for a new conversation), `missed` what was said elsewhere since, or before there was
+    one, less the oldest `left_out` turns, marked by `template`; `partial` is what an earlier attempt already showed,
+    `options` the protocol's own typed options, `new_id` a maker of fresh UUIDs as text.
     `files` says what this vendor calls the files that parts name by `file_id`; one that is not in it is another
     vendor's. `regenerates` is the vendor's id of the answer that is to be given anew; `parts` is then its question.
     """
 
     parts: list[AskPart]
     new_id: Callable[[], str]
-    history: list[HistoryMessage] = []
     missed: list[HistoryMessage] = []
+    left_out: int = 0
+    template: str = CATCH_UP_TEMPLATE
     partial: str = ""
     instructions: str | None = None
     tools: list[Tool] = []

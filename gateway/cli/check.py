@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO
-
-import msgspec
+from typing import TextIO
 
 from gateway import settings
+from gateway.cli.routes import explain_route
 from gateway.protocols.base import Descriptor
-from gateway.routing.plan import Route, Target
+from gateway.routing.health import HealthSettings
+from gateway.routing.probe import ProbeSettings
 from gateway.settings import Settings, Store, Vendor, is_loopback
 
 
@@ -27,7 +27,7 @@ def explain(loaded: Settings, protocols: Mapping[str, Descriptor]) -> Iterator[s
         yield from _vendor(vendor, protocols[vendor.protocol])
     for route in loaded.routes.values():
         yield ""
-        yield from _route(route, loaded)
+        yield from explain_route(route, is_default=route.name == loaded.default_route)
 
 
 def _server(loaded: Settings) -> Iterator[str]:
@@ -56,25 +56,30 @@ def _vendor(vendor: Vendor, descriptor: Descriptor) -> Iterator[str]:
         yield f"    {base:10} {url}"
     for name, source in vendor.sources.items():
         yield f"    {name:10} set, {source}"
+    yield from _health(vendor.health)
 
 
-def _route(route: Route, loaded: Settings) -> Iterator[str]:
-    yield f"route {route.name}{' (the default)' if route.name == loaded.default_route else ''}"
-    for number, target in enumerate(route.targets, 1):
-        vendor = loaded.vendors[target.vendor]
-        yield f"    target {number}   {target.vendor} ({vendor.protocol}), {_fields(target)}"
-        waits = target.deadlines
-        yield (
-            f"               connect {waits.connect:g} s, first event {waits.first_event:g} s, "
-            f"idle {waits.idle:g} s, total {waits.total:g} s"
-        )
-    yield f"    headers after {route.headers_after:g} s, a heartbeat every {route.heartbeat:g} s"
-    if route.vendor_events:
-        yield "    vendor events are passed on"
-
-
-def _fields(target: Target) -> str:
-    fields: dict[str, Any] = msgspec.to_builtins(target.settings)
-    return ", ".join(
-        f"{name} {msgspec.json.encode(value).decode()}" for name, value in fields.items() if value is not None
+def _health(health: HealthSettings) -> Iterator[str]:
+    breaker, budget = health.breaker, health.retry_budget
+    calls = f"{breaker.minimum} calls or more in {breaker.window:g} s"
+    opens = f"for {breaker.open_for:g} s, later up to {breaker.max_open:g} s"
+    yield f"    breaker    opens where {_share(breaker.ratio)} of {calls} fail: {opens}"
+    if breaker.slow_after is not None:
+        slow = f"{_share(breaker.slow_ratio)} of them have no first event in {breaker.slow_after:g} s"
+        yield f"               or where {slow}"
+    yield (
+        f"    retries    at most {budget.minimum} in {budget.window:g} s, "
+        f"or {_share(budget.share)} of the first attempts where that is more"
     )
+    if health.probe is not None:
+        yield from _probe(health.probe)
+
+
+def _probe(probe: ProbeSettings) -> Iterator[str]:
+    times = f"every {probe.every:g} s, for {probe.timeout:g} s at most"
+    yield f"    probe      GET {probe.path}, without credentials, {times}"
+    yield f"               bad answers in a row that open the breaker: {probe.failures}"
+
+
+def _share(part: float) -> str:
+    return f"{100 * part:g}%"

@@ -71,6 +71,10 @@ def no_such_conversation() -> GatewayError:
     return GatewayError("not_found", "no such conversation")
 
 
+def no_such_message() -> GatewayError:
+    return GatewayError("not_found", "no such message")
+
+
 def is_running() -> GatewayError:
     return GatewayError("conflict", "another message of this conversation is being answered")
 

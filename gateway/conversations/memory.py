@@ -21,6 +21,7 @@ from gateway.conversations.ledger import (
     is_taken,
     microseconds,
     no_such_conversation,
+    no_such_message,
     read_cursor,
     write_cursor,
 )
@@ -28,12 +29,16 @@ from gateway.conversations.store import Binding, BindingKey, Bindings, Conversat
 
 
 class _Kept(Struct):
-    """`running` is the id of the answer that runs; files are kept by their key and `ref`."""
+    """`running` is the id of the answer that runs; files are kept by their key and `ref`.
+
+    `fingerprint` is the one that the latest ending left; there is none while a message runs.
+    """
 
     conversation: Conversation
     messages: list[Message] = field(default_factory=list)
     bindings: dict[BindingKey, Binding] = field(default_factory=dict)
     files: dict[tuple[BindingKey, str], StoredFile] = field(default_factory=dict)
+    fingerprint: bytes | None = None
     running: str | None = None
     is_held: bool = False
 
@@ -63,11 +68,17 @@ class _Kept(Struct):
 
 
 class MemoryStore:
-    """No call ever waits for another."""
+    """No call ever waits for another.
+
+    `_places` tells by a message's id whose it is and where it stands, `_alike` by owner and fingerprint which
+    conversations were left with it.
+    """
 
     def __init__(self, capacity: int = 10_000) -> None:
         self._capacity = capacity
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._places: dict[str, tuple[_Kept, int]] = {}
+        self._alike: dict[tuple[str, bytes], set[str]] = {}
 
     async def create(self, conversation: Conversation) -> None:
         self._add(conversation)
@@ -85,6 +96,13 @@ class MemoryStore:
             return Page(shown)
         return Page(shown, write_cursor(ConversationPlace(*found[page.limit - 1].place())))
 
+    async def recognise(self, owner: str, fingerprint: bytes) -> str | None:
+        alike = self._alike.get((owner, fingerprint), ())
+        if len(alike) != 1:
+            return None
+        (conversation_id,) = alike
+        return None if self._kept[conversation_id].is_busy() else conversation_id
+
     @asynccontextmanager
     async def hold(self, conversation_id: str, owner: str) -> AsyncIterator[None]:
         kept = self._idle(conversation_id, owner)
@@ -97,15 +115,15 @@ class MemoryStore:
     async def delete(self, conversation_id: str, owner: str) -> None:
         if self._owned(conversation_id, owner).running is not None:
             raise is_running()
-        del self._kept[conversation_id]
+        self._forget(conversation_id)
 
     async def begin(self, conversation: Conversation, messages: list[Message]) -> None:
-        self._add(conversation).start(messages)
+        self._start(self._add(conversation), messages)
 
     async def resume(self, conversation_id: str, owner: str, messages: list[Message]) -> Bindings:
         kept = self._idle(conversation_id, owner)
         self._kept.move_to_end(conversation_id)
-        kept.start(messages)
+        self._start(kept, messages)
         return dict(kept.bindings)
 
     def end(self, conversation_id: str, ending: Ending) -> Awaitable[None]:
@@ -114,6 +132,7 @@ class MemoryStore:
             kept.running = None
             kept.messages[-1] = ending.answer
             kept.touch(ending.answer)
+            self._mark(kept, ending.fingerprint)
             for key, binding in ending.bindings.items():
                 kept.bind(key, binding)
         stored = asyncio.get_running_loop().create_future()
@@ -125,6 +144,13 @@ class MemoryStore:
         messages = self._owned(conversation_id, owner).messages
         end = start + page.limit
         return Page(messages[start:end], write_cursor(MessagePlace(end - 1)) if end < len(messages) else None)
+
+    async def message(self, message_id: str, owner: str) -> Message:
+        place = self._places.get(message_id)
+        if place is None or place[0].conversation.owner != owner:
+            raise no_such_message()
+        kept, position = place
+        return kept.messages[position]
 
     async def bindings(self, conversation_id: str, owner: str) -> Bindings:
         return dict(self._owned(conversation_id, owner).bindings)
@@ -141,6 +167,8 @@ class MemoryStore:
 
     async def close(self) -> None:
         self._kept.clear()
+        self._places.clear()
+        self._alike.clear()
 
     def _add(self, conversation: Conversation) -> _Kept:
         if conversation.id in self._kept:
@@ -148,6 +176,30 @@ class MemoryStore:
         self._make_room()
         self._kept[conversation.id] = kept = _Kept(conversation)
         return kept
+
+    def _start(self, kept: _Kept, messages: list[Message]) -> None:
+        for position, message in enumerate(messages, len(kept.messages)):
+            self._places[message.id] = kept, position
+        self._mark(kept, None)
+        kept.start(messages)
+
+    def _mark(self, kept: _Kept, fingerprint: bytes | None) -> None:
+        """From now on it is recognised by this one alone."""
+        conversation_id, owner = kept.conversation.id, kept.conversation.owner
+        if kept.fingerprint is not None:
+            alike = self._alike[owner, kept.fingerprint]
+            alike.remove(conversation_id)
+            if not alike:
+                del self._alike[owner, kept.fingerprint]
+        if fingerprint is not None:
+            self._alike.setdefault((owner, fingerprint), set()).add(conversation_id)
+        kept.fingerprint = fingerprint
+
+    def _forget(self, conversation_id: str) -> None:
+        kept = self._kept.pop(conversation_id)
+        self._mark(kept, None)
+        for message in kept.messages:
+            self._places.pop(message.id, None)
 
     def _known(self, conversation_id: str) -> _Kept:
         kept = self._kept.get(conversation_id)
@@ -173,7 +225,7 @@ class MemoryStore:
         if surplus > 0:
             idle = (conversation_id for conversation_id, kept in self._kept.items() if not kept.is_busy())
             for conversation_id in list(islice(idle, surplus)):
-                del self._kept[conversation_id]
+                self._forget(conversation_id)
 
 
 def _keep(home: dict[tuple[BindingKey, str], StoredFile], file: StoredFile) -> StoredFile:

@@ -63,6 +63,10 @@ class SqliteStore:
         behind = read_cursor(page.cursor, FIRST_CONVERSATION)
         return await self._call(self._tables.conversations, owner, page.limit, behind)
 
+    async def recognise(self, owner: str, fingerprint: bytes) -> str | None:
+        found = await self._call(self._tables.recognise, owner, fingerprint)
+        return found if found is not None and self._running.is_idle(found, owner) else None
+
     @asynccontextmanager
     async def hold(self, conversation_id: str, owner: str) -> AsyncIterator[None]:
         self._running.hold(conversation_id, owner)
@@ -93,6 +97,9 @@ class SqliteStore:
     async def messages(self, conversation_id: str, owner: str, page: PageOf) -> Page[Message]:
         behind = read_cursor(page.cursor, FIRST_MESSAGE)
         return await self._call(self._tables.messages, conversation_id, owner, page.limit, behind)
+
+    async def message(self, message_id: str, owner: str) -> Message:
+        return await self._call(self._tables.message, message_id, owner)
 
     async def bindings(self, conversation_id: str, owner: str) -> Bindings:
         return await self._call(self._tables.bindings, conversation_id, owner)
@@ -149,13 +156,16 @@ class _Running:
         self._conversations: set[tuple[str, str]] = set()
         self._held: set[tuple[str, str]] = set()
 
+    def is_idle(self, conversation_id: str, owner: str) -> bool:
+        name = (conversation_id, owner)
+        return name not in self._conversations and name not in self._held
+
     def check_unanswered(self, conversation_id: str, owner: str) -> None:
         if (conversation_id, owner) in self._conversations:
             raise is_running()
 
     def check_idle(self, conversation_id: str, owner: str) -> None:
-        self.check_unanswered(conversation_id, owner)
-        if (conversation_id, owner) in self._held:
+        if not self.is_idle(conversation_id, owner):
             raise is_running()
 
     def hold(self, conversation_id: str, owner: str) -> None:

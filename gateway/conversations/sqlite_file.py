@@ -59,6 +59,10 @@ SCHEMA = (
         UNIQUE (conversation_id, vendor, scope, ref)
     ) STRICT;
     """,
+    """
+    ALTER TABLE conversations ADD COLUMN fingerprint BLOB;
+    CREATE INDEX conversations_by_fingerprint ON conversations (owner, fingerprint) WHERE fingerprint IS NOT NULL;
+    """,
 )
 """Each script makes the next version of the schema; what was released is never changed. Bodies are JSON."""
 

@@ -27,6 +27,7 @@ from gateway.conversations.ledger import (
     is_taken,
     microseconds,
     no_such_conversation,
+    no_such_message,
     write_cursor,
 )
 from gateway.conversations.store import Binding, BindingKey, Bindings, Conversation, Ending, StoredFile
@@ -96,6 +97,10 @@ class SqliteTables:
             return Page(shown)
         return Page(shown, write_cursor(ConversationPlace(microseconds(shown[-1].updated_at), shown[-1].id)))
 
+    def recognise(self, owner: str, fingerprint: bytes) -> str | None:
+        rows = self._all("SELECT id FROM conversations WHERE owner = ? AND fingerprint = ? LIMIT 2", owner, fingerprint)
+        return rows[0][0] if len(rows) == 1 else None
+
     def delete(self, conversation_id: str, owner: str) -> None:
         with self._transaction():
             self._check_owner(conversation_id, owner)
@@ -123,7 +128,7 @@ class SqliteTables:
         try:
             with self._transaction():
                 self._store(answer)
-                self._touch(conversation_id, answer)
+                self._touch(conversation_id, answer, ending.fingerprint)
                 for key, binding in ending.bindings.items():
                     self._set_binding(conversation_id, key, binding)
         except Exception:
@@ -138,10 +143,19 @@ class SqliteTables:
             behind.position,
             limit + 1,
         )
-        lost = self._lost.get(conversation_id)
-        read = (_decode_message(body) for _, body in rows[:limit])
-        shown = [lost if lost is not None and message.id == lost.id else message for message in read]
+        shown = [self._read_message(conversation_id, body) for _, body in rows[:limit]]
         return Page(shown, write_cursor(MessagePlace(rows[limit - 1][0])) if len(rows) > limit else None)
+
+    def message(self, message_id: str, owner: str) -> Message:
+        row = self._one(
+            "SELECT conversation_id, body FROM messages JOIN conversations ON conversations.id = conversation_id "
+            "WHERE messages.id = ? AND owner = ?",
+            message_id,
+            owner,
+        )
+        if row is None:
+            raise no_such_message()
+        return self._read_message(*row)
 
     def bindings(self, conversation_id: str, owner: str) -> Bindings:
         self._check_owner(conversation_id, owner)
@@ -221,17 +235,18 @@ class SqliteTables:
                 for position, message in enumerate(messages, 0 if last is None else last + 1)
             ],
         )
-        self._touch(conversation_id, messages[-1])
+        self._touch(conversation_id, messages[-1], fingerprint=None)
 
     def _store(self, message: Message) -> None:
         self._connection.execute(
             "UPDATE messages SET status = ?, body = ? WHERE id = ?", (message.status, _encode(message), message.id)
         )
 
-    def _touch(self, conversation_id: str, answer: Message) -> None:
+    def _touch(self, conversation_id: str, answer: Message, fingerprint: bytes | None) -> None:
+        """Where the ending is never stored, no fingerprint is left to match wrongly: the start has cleared it."""
         self._connection.execute(
-            "UPDATE conversations SET updated_at = max(updated_at, ?) WHERE id = ?",
-            (microseconds(answer.completed_at or answer.created_at), conversation_id),
+            "UPDATE conversations SET updated_at = max(updated_at, ?), fingerprint = ? WHERE id = ?",
+            (microseconds(answer.completed_at or answer.created_at), fingerprint, conversation_id),
         )
 
     def _set_binding(self, conversation_id: str, key: BindingKey, binding: Binding | None) -> None:
@@ -288,6 +303,11 @@ class SqliteTables:
             metadata=_decode_metadata(metadata),
             is_incomplete=bool(is_incomplete) or conversation_id in self._lost,
         )
+
+    def _read_message(self, conversation_id: str, body: str) -> Message:
+        message = _decode_message(body)
+        lost = self._lost.get(conversation_id)
+        return lost if lost is not None and message.id == lost.id else message
 
     def _read_bindings(self, conversation_id: str) -> Bindings:
         rows = self._all(

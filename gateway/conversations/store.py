@@ -32,12 +32,13 @@ class Binding(Struct, frozen=True):
     """What one vendor, in one scope of it, calls the conversation: `vendor_ids` ({"conversation": ...} and others).
 
     `seen` is the id of the last message of ours that the vendor knows. `uncertain` is the id of a question that it may
-    have stored, though its answer never came.
+    have stored, though its answer never came. `moved_at` is when a failure elsewhere brought the conversation there.
     """
 
     vendor_ids: dict[str, str]
     seen: str | None = None
     uncertain: str | None = None
+    moved_at: datetime | None = None
 
 
 Bindings = Mapping[BindingKey, Binding]
@@ -70,10 +71,14 @@ class StoredFile(Struct, frozen=True):
 
 
 class Ending(Struct, frozen=True):
-    """How a message ended: the answer, and the bindings that it changed (None: the vendor's copy is of no more use)."""
+    """How a message ended: the answer, and the bindings that it changed (None: the vendor's copy is of no more use).
+
+    `fingerprint` is that of the conversation up to and with the answer (None: it cannot be recognised by one).
+    """
 
     answer: Message
     bindings: dict[BindingKey, Binding | None] = {}
+    fingerprint: bytes | None = None
 
 
 class Store(Protocol):
@@ -83,6 +88,14 @@ class Store(Protocol):
 
     async def conversations(self, owner: str, page: PageOf) -> Page[Conversation]:
         """The latest used first. Raises `bad_request` for a cursor that is not one of ours."""
+        ...
+
+    async def recognise(self, owner: str, fingerprint: bytes) -> str | None:
+        """The id of the owner's conversation that was left with this fingerprint by its latest ending.
+
+        None where there is none, or more than one, or somebody holds it. A message that begins takes the fingerprint
+        away, and only its ending gives another.
+        """
         ...
 
     def hold(self, conversation_id: str, owner: str) -> AbstractAsyncContextManager[None]:
@@ -111,6 +124,10 @@ class Store(Protocol):
 
     async def messages(self, conversation_id: str, owner: str, page: PageOf) -> Page[Message]:
         """The oldest first. Raises `bad_request` for a cursor that is not one of ours."""
+        ...
+
+    async def message(self, message_id: str, owner: str) -> Message:
+        """Of any of the owner's conversations, also one that runs."""
         ...
 
     async def bindings(self, conversation_id: str, owner: str) -> Bindings: ...

@@ -410,6 +410,8 @@ MAX_RETRY_AFTER = 86_400.0
 
 Operation = Literal[
     "message",
+    "get_message",
+    "cancel_message",
     "create_conversation",
     "list_conversations",
     "get_conversation",

@@ -8,13 +8,13 @@ The driver tells the core what happened and when; the core answers with bytes fo
     epoch    rises whenever the request or response in hand is to be dropped
     renew    the session in hand was refused: sign in anew
 
-A run that goes on at the vendor while its stream broke is gone back to, in the same attempt and after commit as well.
-Nothing of a failed attempt reaches the next: each has its own translator, and what it yielded before its first content
-event was held back (see `answer`). Times are seconds of a monotonic clock.
+An attempt comes from `not_sent` through `possibly_accepted` to `committed`; the plan decides by its phase whom to ask
+after it failed. A run that goes on at the vendor while its stream broke is gone back to first, in the same attempt and
+after commit as well. Nothing of a failed attempt reaches the next: each has its own translator, and what it yielded
+before its first content event was held back (see `answer`). Times are seconds of a monotonic clock.
 """
 
-from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Literal, Protocol
 
@@ -22,29 +22,30 @@ import msgspec
 from msgspec import Struct
 
 from gateway.canonical.blocks import Blocks, Numbering
-from gateway.canonical.errors import Cause, Code, GatewayError
+from gateway.canonical.errors import Cause, GatewayError
 from gateway.canonical.events import (
     Event,
     MessageCanceled,
     MessageCompleted,
     MessageStarted,
     Notice,
-    NoticeKind,
     TextDelta,
     VendorEvent,
 )
 from gateway.canonical.turn import Turn
-from gateway.framing.record import Framing, Record, TooLarge
+from gateway.framing.record import Record, TooLarge
 from gateway.framing.typed import Malformed
 from gateway.protocols.base import Authorization, Encoder, Headers, Translator, VendorRequest, VendorResponse
 from gateway.relay.answer import Answer, Limits
-from gateway.routing.plan import Failure, Phase, Plan, Target
+from gateway.relay.attempt import Attempt, Try
+from gateway.relay.response import REFUSAL_GRACE, Response, broken, is_compressed, is_wanted, unusable
+from gateway.routing.plan import Ended, Failure, Phase, Plan, Target
 
 ENDING_GRACE = 1.0
 """Seconds that trailers may take once the vendor's success terminal was read."""
 
-REFUSAL_GRACE = 5.0
-"""Seconds that the body of a refusal may take; what has come by then is read."""
+ROUNDING = 0.001
+"""Seconds by which a wait may end too early."""
 
 RESUME_WAITS = (0.0, 0.5, 1.0)
 """Seconds before each time in a row that a vendor's run is gone back to."""
@@ -66,7 +67,7 @@ ENDED_EARLY = "the vendor's answer ended before its terminal"
 
 Do = Literal["authorize", "call", "done"]
 Outcome = Literal["completed", "failed", "canceled"]
-Leaving = Literal["client_gone", "slow_client", "canceled"]
+Leaving = Literal["client_gone", "slow_client", "canceled", "hedged"]
 
 
 class Pace(Struct, frozen=True):
@@ -82,12 +83,21 @@ class Ask(Protocol):
     started: MessageStarted
     request_id: str
     wants_vendor_events: bool
+    can_discard: bool
+    """Whether the client can be told to forget what it was shown."""
 
-    async def prepare(self, target: Target) -> None:
-        """Reads what `turn` will need, before it. Raises `GatewayError`."""
+    def is_prepared(self, target: Target) -> bool:
+        """Whether `turn` needs nothing that has to be read before."""
         ...
 
-    def turn(self, target: Target) -> Turn: ...
+    async def prepare(self, target: Target) -> None:
+        """Reads it. Raises `GatewayError`."""
+        ...
+
+    def turn(self, target: Target, partial: str) -> Turn:
+        """`partial` is what an earlier attempt has shown, for this one to go on with."""
+        ...
+
     def translator(self, target: Target, blocks: Blocks) -> Translator: ...
 
     def rebind(self, target: Target) -> bool:
@@ -101,70 +111,6 @@ class Ask(Protocol):
     def is_secret(self, target: Target, text: str) -> bool:
         """Whether a text that a vendor sent, to be shown to a client, holds a credential of ours."""
         ...
-
-
-class Attempt(Struct):
-    """One try at one target, and what the metrics, the log and the store want to know of it.
-
-    `is_uncertain`: the vendor may have stored the turn, though the attempt was not completed. `longest_gap` is seconds
-    between two events.
-    """
-
-    target: Target
-    started: float
-    outcome: Cause | Literal["completed"] | None = None
-    answered_after: float | None = None
-    longest_gap: float = 0.0
-    notices: Counter[NoticeKind] = msgspec.field(default_factory=Counter)
-    unknown_events: int = 0
-    vendor_ids: dict[str, str] = {}
-    model: str | None = None
-    is_uncertain: bool = False
-    resumes: int = 0
-    """How often the vendor's run was gone back to."""
-
-
-class _Try:
-    """The moving parts of the attempt in hand."""
-
-    def __init__(self, translator: Translator, now: float) -> None:
-        self.translator = translator
-        self.calls: Generator[VendorRequest, VendorResponse, None] | None = None
-        self.phase: Phase = "not_sent"
-        self.is_connecting = False
-        self.may_have_stored = False
-        self.called_at = now
-        self.has_event = False
-        self.last_event = now
-        self.ending_at: float | None = None
-        self.is_finishing = False
-        self.has_session = False
-        self.was_renewed = False
-        self.resumes = 0
-        self.resumed_at_event = now
-        self.broken: GatewayError | None = None
-        """Why the run is gone back to; where that is refused, this is what is told."""
-
-
-class _Response:
-    """The response in hand: fed to the translator record by record, kept whole, or kept as a refusal."""
-
-    def __init__(self, status: int, headers: Headers, now: float) -> None:
-        self.status = status
-        self.headers = headers
-        self.answered_at = now
-        self.framing: Framing | None = None
-        self.is_refusal = False
-        self.pieces: list[bytes] = []
-        self.size = 0
-
-    def keep(self, data: bytes) -> None:
-        self.pieces.append(data)
-        self.size += len(data)
-
-    @property
-    def body(self) -> bytes:
-        return b"".join(self.pieces)
 
 
 class Core:
@@ -182,6 +128,8 @@ class Core:
         self.bugs: list[BaseException] = []
         """Exceptions that nobody declared, for the log."""
         self.attempts: list[Attempt] = []
+        self.beside: list[Attempt] = []
+        """Those of a run that lost the race against this one."""
         self.started_at = now
         self.first_event_at: float | None = None
         self.ended_at: float | None = None
@@ -192,7 +140,8 @@ class Core:
         self._pace = pace
         self._streams = encoder is not None
         self._numbering = Numbering()
-        self._response: _Response | None = None
+        self._partial = ""
+        self._response: Response | None = None
         self._open_next(None, now)
 
     @property
@@ -215,22 +164,33 @@ class Core:
             self._advance(None, now)
         return self.answer.flush(now)
 
+    def waited(self, now: float) -> bytes:
+        """It is `not_before`; but meanwhile another message may have been told to come back even later."""
+        left = self._plan.pause_left(now)
+        if left > ROUNDING:
+            error = GatewayError("upstream_rate_limited", "the vendor limits our rate", retry_after=left)
+            error.may_be_accepted = False
+            self._fail_attempt(error, now)
+        return self.answer.flush(now)
+
     def unauthorized(self, error: BaseException, now: float) -> bytes:
         self._fail_attempt(error, now)
         return self.answer.flush(now)
 
     def sent(self, now: float) -> bytes:
         """Bytes of the request may have left: from here on the vendor has possibly accepted it."""
-        self._try.phase = "possibly_accepted"
-        self._try.is_connecting = False
+        attempt = self._try
+        attempt.phase = "possibly_accepted"
+        attempt.is_connecting = False
+        attempt.had_stored = attempt.may_have_stored
         if self.request is not None and self.request.effect == "once":
-            self._try.may_have_stored = True
+            attempt.may_have_stored = True
         return self.answer.flush(now)
 
     def answered(self, status: int, headers: Headers, now: float) -> bytes:
         if self._attempt.answered_after is None:
             self._attempt.answered_after = now - self._attempt.started
-        response = self._response = _Response(status, headers, now)
+        response = self._response = Response(status, headers, now)
         self._judge(response, now)
         return self.answer.flush(now)
 
@@ -258,7 +218,7 @@ class Core:
             self._fail_attempt(cause, now)
         elif response is None:
             self._fail_attempt(
-                _broken("the vendor closed without an answer", "reset_before_headers", "upstream_unavailable"), now
+                broken("the vendor closed without an answer", "reset_before_headers", "upstream_unavailable"), now
             )
         else:
             self._end_response(response, now)
@@ -267,18 +227,25 @@ class Core:
     def tick(self, now: float) -> bytes:
         if self.do != "done":
             self._check_deadlines(now)
+        if self.do != "done" and self.answer.lags(now):
+            self._leave_or_accept(now)
         if self.do != "done" and self._streams:
-            if not self.answer.released and now - self.started_at >= self._pace.headers_after:
+            if not self.answer.released and now - self.started_at >= self._headers_after():
                 self.answer.release()
             elif self.answer.released and now - self.answer.last_out >= self._pace.heartbeat:
                 self.answer.heartbeat()
         return self.answer.flush(now)
 
+    def go_on_alone(self) -> None:
+        """The client has gone, and the run goes on: nobody is left to be kept waiting by a start or by heartbeats."""
+        self._streams = False
+
     def cancel(self, reason: Leaving, now: float) -> bytes:
         """The client left, stopped reading, or asked to stop: the vendor's run is dropped."""
         if self.do != "done":
-            self._leave_attempt(reason)
-            self._cancel(MessageCanceled(reason), now)
+            self._leave_attempt(reason, None, now)
+            self.answer.end(MessageCanceled(reason), self._attempt.vendor_ids, self._attempt.model)
+            self._be_done("canceled", now)
         return self.answer.flush(now)
 
     def cancellation(self) -> VendorRequest | None:
@@ -301,7 +268,7 @@ class Core:
     def fail(self, error: GatewayError, now: float) -> bytes:
         """Ends the message for a reason of ours."""
         if self.do != "done":
-            self._leave_attempt(error.cause)
+            self._leave_attempt(error.cause, error, now)
             self._fail(error, now)
         return self.answer.flush(now)
 
@@ -309,35 +276,47 @@ class Core:
 
     def _open_next(self, failure: Failure | None, now: float) -> None:
         while (choice := self._next_target(failure, now)) is not None:
+            if failure is not None and failure.phase == "committed":
+                self._break_off(failure)
             target, wait = choice
             self._drop_response()
             self.not_before = now + wait
             self._attempt = Attempt(target, self.not_before)
             self.attempts.append(self._attempt)
-            self.answer.begin(target.vendor, len(self.attempts))
+            self.answer.begin(target.vendor, len(self.attempts), target.rules.min_speed)
             self.request = None
             self.renew = False
             self.do = "authorize"
             self.epoch += 1
             try:
-                self._try = _Try(self.ask.translator(target, Blocks(self._numbering)), self.not_before)
+                self._try = Try(self.ask.translator(target, Blocks(self._numbering)), self.not_before)
             except Exception as error:  # noqa: BLE001  (a protocol may be anybody's)
                 explained = self._explain(error)
-                self._attempt.outcome = explained.cause
+                self._note_outcome(explained.cause, "not_sent", explained)
+                self._plan.ended(Ended(target, explained.cause, explained, None, None), now)
                 failure = Failure(explained, "not_sent", target)
             else:
                 return
         if failure is None:
             raise ValueError("a plan without a target")
-        self._fail(failure.error, now)
+        self._fail(self._reason(failure.error), now)
+
+    def _reason(self, last: GatewayError) -> GatewayError:
+        """That a target cannot do what was asked is told only where none could."""
+        errors = [attempt.error for attempt in self.attempts if attempt.error is not None]
+        able = [error for error in errors if error.code != "unsupported"]
+        return able[-1] if able else last
 
     def _next_target(self, failure: Failure | None, now: float) -> tuple[Target, float] | None:
         """Whom the plan names; but a vendor that lost the conversation is asked for a new one first."""
-        if failure is not None and failure.error.code == "upstream_not_found" and self.ask.rebind(failure.target):
+        if failure is not None and _is_lost(failure) and self.ask.rebind(failure.target):
+            self._plan.again(now)
             return failure.target, 0.0
         chosen = self._plan.next(failure, now)
-        if failure is not None and chosen is not None and chosen[0] is failure.target:
-            self.ask.rejoin(failure.target, self._attempt.vendor_ids)
+        if chosen is not None:
+            earlier = [attempt for attempt in self.attempts if attempt.target is chosen[0]]
+            if earlier:
+                self.ask.rejoin(chosen[0], earlier[-1].vendor_ids)
         return chosen
 
     def _advance(self, response: VendorResponse | None, now: float) -> None:
@@ -345,7 +324,7 @@ class Core:
         attempt = self._try
         try:
             if attempt.calls is None:
-                attempt.calls = attempt.translator.requests(self.ask.turn(self.target))
+                attempt.calls = attempt.translator.requests(self.ask.turn(self.target, self._partial))
             self.request = next(attempt.calls) if response is None else attempt.calls.send(response)
             attempt.ending_at = now if attempt.translator.ending else None
         except StopIteration:
@@ -374,7 +353,7 @@ class Core:
         except Exception as error:  # noqa: BLE001  (a translator may be anybody's)
             self._fail_attempt(error, now)
             return
-        self._fail_attempt(_broken(ENDED_EARLY, "truncated"), now)
+        self._fail_attempt(broken(ENDED_EARLY, "truncated"), now)
 
     def _fail_attempt(self, cause: BaseException, now: float) -> None:
         attempt = self._try
@@ -385,12 +364,34 @@ class Core:
         if self._resume(error, now):
             return
         error = attempt.broken or error
-        self._leave_attempt(error.cause)
-        if self.answer.committed:
+        self._leave_attempt(error.cause, error, now)
+        phase = self._attempt.phase
+        if phase == "committed" and not self._may_break_off(error):
             self._fail(error, now)
-            return
-        phase = attempt.phase if error.may_be_accepted else "not_sent"
-        self._open_next(Failure(error, phase, self.target), now)
+        else:
+            self._open_next(Failure(error, phase, self.target, is_repeatable=not attempt.may_have_stored), now)
+
+    def _may_break_off(self, error: GatewayError) -> bool:
+        match self.target.rules.after_break(error.cause):
+            case "restart":
+                return self.ask.can_discard
+            case "continue":
+                return self.answer.is_text_alone()
+            case _:
+                return False
+
+    def _break_off(self, failure: Failure) -> None:
+        """The client has seen content of the failed attempt: the next one goes on with it, or takes its place."""
+        is_restart = failure.target.rules.after_break(failure.error.cause) == "restart"
+        self.answer.break_off(failure.error.body(self.ask.request_id), discard=is_restart)
+        self._partial = "" if is_restart else self.answer.text()
+
+    def _leave_or_accept(self, now: float) -> None:
+        """A slow answer is better than none, and one that is whole better than another."""
+        if self._plan.has_other(now) and not self._is_ending():
+            self._time_out("the vendor answers too slowly", "too_slow", now)
+        else:
+            self.answer.accept(self._try.translator.model)
 
     def _resume(self, error: GatewayError, now: float) -> bool:
         """Goes back to a run that may go on without us; thrice in a row at most, if nothing new is heard of it."""
@@ -421,12 +422,12 @@ class Core:
             case GatewayError():
                 error = cause
             case Malformed():
-                error = _broken("the vendor sent an event that cannot be read", "malformed")
+                error = broken("the vendor sent an event that cannot be read", "malformed")
                 error.vendor_message = str(cause)
             case RecursionError() | UnicodeError():
-                error = _broken("the vendor sent an event that cannot be passed on", "malformed")
+                error = broken("the vendor sent an event that cannot be passed on", "malformed")
             case TooLarge():
-                error = _broken(str(cause), "too_large")
+                error = broken(str(cause), "too_large")
             case _:
                 self.bugs.append(cause)
                 error = GatewayError("internal", "the gateway failed")
@@ -441,7 +442,7 @@ class Core:
 
     # The response in hand.
 
-    def _judge(self, response: _Response, now: float) -> None:
+    def _judge(self, response: Response, now: float) -> None:
         """What is to become of a response, by its status and headers."""
         request = self.request
         if request is None:
@@ -452,7 +453,7 @@ class Core:
             self._fail_attempt(fault, now)
         elif not is_wanted(request, status):
             response.is_refusal = True
-            if _is_compressed(headers):
+            if is_compressed(headers):
                 self._refuse(response, now)
         elif request.framing is not None and status not in request.own_statuses:
             framing = request.framing(self._limits.record)
@@ -463,17 +464,18 @@ class Core:
             else:
                 response.is_refusal = True
 
-    def _keep(self, response: _Response, data: bytes, now: float) -> None:
+    def _keep(self, response: Response, data: bytes, now: float) -> None:
         response.keep(data)
         if response.is_refusal and response.size >= self._limits.error_body:
             self._refuse(response, now)
         elif response.size > self._limits.record:
-            self._fail_attempt(_broken(f"a document is over {self._limits.record} bytes", "too_large"), now)
+            self._fail_attempt(broken(f"a document is over {self._limits.record} bytes", "too_large"), now)
 
-    def _refuse(self, response: _Response, now: float) -> None:
+    def _refuse(self, response: Response, now: float) -> None:
         attempt = self._try
         if response.status == 401 and attempt.has_session and not attempt.was_renewed:
             attempt.was_renewed = True
+            attempt.may_have_stored = attempt.had_stored
             self.renew = True
             self.do = "authorize"
             self.epoch += 1
@@ -487,10 +489,10 @@ class Core:
             return
         error.vendor_status = response.status
         if 400 <= response.status < 500 or not error.may_be_accepted:
-            attempt.may_have_stored = False
+            attempt.may_have_stored = attempt.had_stored
         self._fail_attempt(error, now)
 
-    def _end_response(self, response: _Response, now: float) -> None:
+    def _end_response(self, response: Response, now: float) -> None:
         """The body is whole, or its trailers were waited for long enough: the translator goes on."""
         if response.framing is not None:
             epoch = self.epoch
@@ -500,7 +502,7 @@ class Core:
                 self._fail_attempt(error, now)
                 return
             self._feed(records, now)
-            if self.epoch != epoch or self._resume(_broken(ENDED_EARLY, "truncated"), now):
+            if self.epoch != epoch or self._resume(broken(ENDED_EARLY, "truncated"), now):
                 return
         self._drop_response()
         self._advance(VendorResponse(response.status, response.headers, response.body), now)
@@ -516,7 +518,7 @@ class Core:
         attempt, answer, epoch = self._try, self.answer, self.epoch
         translator = attempt.translator
         feed = translator.feed
-        before = attempt.last_event if attempt.has_event else now
+        before = now if attempt.first_event is None else attempt.last_event
         try:
             for index, record in enumerate(records):
                 for event in feed(record):
@@ -547,11 +549,11 @@ class Core:
         else:
             self.answer.take(event, attempt.translator.model, now)
             attempt.last_event = now
-            if not attempt.has_event:
+            if attempt.first_event is None:
                 self._note_first_event(now)
 
     def _note_first_event(self, now: float) -> None:
-        self._try.has_event = True
+        self._try.first_event = now
         if self.first_event_at is None:
             self.first_event_at = now
 
@@ -581,40 +583,57 @@ class Core:
 
     # Endings.
 
-    def _leave_attempt(self, outcome: Cause | Literal["completed"]) -> None:
+    def _leave_attempt(self, outcome: Cause | Literal["completed"], error: GatewayError | None, now: float) -> None:
         """The attempt is over; what its translator knows by now is kept."""
-        translator, attempt = self._try.translator, self._attempt
-        attempt.outcome = outcome
-        attempt.is_uncertain = self._try.may_have_stored and outcome != "completed"
-        try:
-            attempt.vendor_ids = dict(translator.vendor_ids)
-            attempt.model = translator.model
-        except Exception as error:  # noqa: BLE001  (a translator may be anybody's)
-            if outcome != "internal":
-                self._explain(error)
+        self._learn(outcome)
+        self._settle(outcome, error, now)
+
+    def _settle(self, outcome: Cause | Literal["completed"], error: GatewayError | None, now: float) -> None:
+        may_be_accepted = error is None or error.may_be_accepted or self._try.may_have_stored
+        phase = "committed" if self.answer.committed else self._try.phase if may_be_accepted else "not_sent"
+        self._note_outcome(outcome, phase, error)
+        self._tell_plan(outcome, error, now)
+        self._attempt.is_uncertain = self._try.may_have_stored and outcome != "completed"
         if self._try.calls is not None:
             with suppress(Exception):
                 self._try.calls.close()
 
+    def _learn(self, outcome: Cause | Literal["completed"]) -> None:
+        translator, attempt = self._try.translator, self._attempt
+        try:
+            attempt.vendor_ids = dict(translator.vendor_ids)
+            attempt.model = translator.model
+        except Exception as bug:  # noqa: BLE001  (a translator may be anybody's)
+            if outcome != "internal":
+                self._explain(bug)
+
+    def _note_outcome(self, outcome: Cause | Literal["completed"], phase: Phase, error: GatewayError | None) -> None:
+        self._attempt.outcome = outcome
+        self._attempt.phase = phase
+        self._attempt.error = error
+
+    def _tell_plan(self, outcome: Cause | Literal["completed"], error: GatewayError | None, now: float) -> None:
+        began, event, text = self._attempt.started, self._try.first_event, self.answer.attempt_text_at
+        first_event = None if event is None else event - began
+        first_text = None if text is None else text - began
+        self._plan.ended(Ended(self.target, outcome, error, first_event, first_text), now)
+
     def _end(self, terminal: MessageCompleted | MessageCanceled, now: float) -> None:
-        if isinstance(terminal, MessageCanceled):
-            self._leave_attempt("canceled")
-            self._cancel(terminal, now)
-            return
-        objection = self.answer.objection(terminal)
+        objection = self.answer.objection(terminal) if isinstance(terminal, MessageCompleted) else None
         if objection is not None:
             self._try.is_finishing = True
             self._fail_attempt(objection, now)
             return
-        self._leave_attempt("completed")
-        self.answer.end(terminal, self._attempt.vendor_ids, self._attempt.model)
-        self._be_done("completed", now)
-
-    def _cancel(self, terminal: MessageCanceled, now: float) -> None:
-        self.answer.end(terminal, self._attempt.vendor_ids, self._attempt.model)
-        self._be_done("canceled", now)
+        outcome: Literal["completed", "canceled"] = "canceled" if isinstance(terminal, MessageCanceled) else "completed"
+        self._learn(outcome)
+        self.answer.end(terminal, self._attempt.vendor_ids, self._attempt.model)  # which may refuse it yet
+        self._settle(outcome, None, now)
+        self._be_done(outcome, now)
 
     def _fail(self, error: GatewayError, now: float) -> None:
+        error = _own(error)
+        if len(self.attempts) > 1:
+            error.details = {**error.details, "attempts": [attempt.told() for attempt in self.attempts]}
         self.error = error
         self.answer.fail(error, self.ask.request_id, self._attempt.vendor_ids)
         self._be_done("failed", now)
@@ -625,6 +644,8 @@ class Core:
         self.do = "done"
         self.epoch += 1
         self._drop_response()
+        for attempt, characters in self.answer.discarded.items():
+            self.attempts[attempt - 1].discarded = characters
 
     # Time.
 
@@ -640,10 +661,14 @@ class Core:
             self._time_out("the vendor took too long in all", "total_timeout", now)
         elif self.do == "call" and attempt.is_connecting and now - attempt.called_at >= deadlines.connect:
             self._time_out("the vendor could not be reached in time", "connect_timeout", now)
-        elif not attempt.has_event and now - self._attempt.started >= deadlines.first_event:
+        elif attempt.first_event is None and now - self._attempt.started >= deadlines.first_event:
             self._time_out("the vendor did not begin to answer in time", "first_event_timeout", now)
-        elif attempt.has_event and now - attempt.last_event >= deadlines.idle:
+        elif attempt.first_event is not None and now - attempt.last_event >= deadlines.idle:
             self._time_out("the vendor fell silent", "idle_timeout", now)
+
+    def _headers_after(self) -> float:
+        own = self.target.rules.headers_after
+        return self._pace.headers_after if own is None else own
 
     def _stop_waiting_for_trailers(self, now: float) -> None:
         response = self._response
@@ -656,30 +681,19 @@ class Core:
         self._fail_attempt(GatewayError("upstream_timeout", message, cause=cause), now)
 
 
-def is_wanted(request: VendorRequest, status: int) -> bool:
-    return 200 <= status < 300 or status in request.own_statuses
+def _own(error: GatewayError) -> GatewayError:
+    """A copy that may tell more of this message: a sign-in that fails is one error for all who waited for it."""
+    own = GatewayError(error.code, error.message)
+    vars(own).update(vars(error))
+    own.__cause__ = error.__cause__
+    return own
 
 
-def unusable(request: VendorRequest, status: int, headers: Headers) -> GatewayError | None:
-    """Why an answer is of no use to any translator, whatever stands in it."""
-    if 300 <= status < 400:
-        return _broken("the vendor answered with a redirect", "redirect")
-    if status in {204, 205} and request.method != "DELETE":
-        return _broken("the vendor answered without a body", "truncated")
-    if is_wanted(request, status) and _is_compressed(headers):
-        return _broken("the vendor compressed its answer", "encoding")
-    return None
-
-
-def _is_compressed(headers: Headers) -> bool:
-    """Though identity was asked for."""
-    return headers.get("Content-Encoding", "").strip().lower() not in {"", "identity"}
+def _is_lost(failure: Failure) -> bool:
+    """Whether the vendor refused the turn because it does not know the conversation; not where it took it first."""
+    return failure.error.code == "upstream_not_found" and failure.is_repeatable and failure.phase != "committed"
 
 
 def _is_spoken(event: Event | Notice) -> bool:
     """Whether a vendor that should be silent said something: an event, or what its translator calls so itself."""
     return not isinstance(event, Notice) or event.kind == "after_terminal"
-
-
-def _broken(message: str, cause: Cause, code: Code = "upstream_protocol") -> GatewayError:
-    return GatewayError(code, message, cause=cause)

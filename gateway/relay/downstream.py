@@ -68,7 +68,9 @@ class Downstream:
             return
         try:
             async with asyncio.timeout(deadline):
-                await self._writer.drain()
+                if self._protocol.writing_paused:
+                    # Shielded: a wait of aiohttp's that was cancelled cancels whoever waits there next.
+                    await asyncio.shield(self._writer.drain())
         except ConnectionError as error:
             raise ClientGone from error
         if self._request.transport is None:

@@ -19,9 +19,9 @@ from msgspec import Struct
 from gateway.canonical.errors import GatewayError
 from gateway.framing.typed import Malformed
 from gateway.protocols.base import Authorization, Calls, Headers, Translator, VendorRequest, VendorResponse
-from gateway.relay.core import REFUSAL_GRACE, is_wanted, unusable
 from gateway.relay.passing import Passing
 from gateway.relay.rendering import Rendered, Vendor, render
+from gateway.relay.response import REFUSAL_GRACE, is_wanted, unusable
 from gateway.relay.sessions import Sessions
 from gateway.relay.upstream import Connection, Pool
 

@@ -8,7 +8,7 @@ async with Relay(vendors) as relay:
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Literal, Self
@@ -16,12 +16,14 @@ from typing import Literal, Self
 from gateway.canonical.errors import Cause, GatewayError
 from gateway.protocols.base import Calls, VendorRequest
 from gateway.relay.core import Core
-from gateway.relay.downstream import Downstream
 from gateway.relay.errands import Errand, Errands, Times
+from gateway.relay.probes import Outcome, Probes
 from gateway.relay.rendering import Vendor
-from gateway.relay.run import Run
+from gateway.relay.run import Client, Run
 from gateway.relay.sessions import Sessions
 from gateway.relay.upstream import Pool
+from gateway.routing.probe import Probe
+from gateway.routing.rules import OnDisconnect
 
 SWEEP_INTERVAL = 0.5
 """Seconds between two looks at every run: how late a deadline or a heartbeat may be."""
@@ -37,10 +39,17 @@ class Relay:
         *,
         send_deadline: float = 30.0,
         ssl_context: ssl.SSLContext | None = None,
+        probes: Iterable[tuple[str, Probe]] = (),
         on_bug: Callable[[BaseException], None],
         on_stopped: Callable[[str, Cause | Literal["completed"]], None] = lambda *_: None,
+        on_left: Callable[[str, OnDisconnect], None] = lambda *_: None,
+        on_probed: Callable[[str, Outcome], None] = lambda *_: None,
     ) -> None:
-        """`on_stopped` is told of each vendor whose run was to be stopped, and how that went."""
+        """`probes` are asked of the vendors of those names; `on_probed` is told what came of each.
+
+        `on_stopped` is told of each vendor whose run was to be stopped, and how that went. `on_left` is told of the
+        route of each message that lost its client, and what becomes of its run.
+        """
         if ssl_context is None and any(_is_secure(vendor) for vendor in vendors.values()):
             ssl_context = ssl.create_default_context()  # 0.1 s: now, so that no stream waits for it
         self.pool = Pool(ssl_context)
@@ -50,24 +59,27 @@ class Relay:
         self._vendors = vendors
         self._send_deadline = send_deadline
         self._on_bug = on_bug
+        self._to_probe = tuple(probes)
+        self._probes = Probes(self.pool, on_bug=on_bug, on_probed=on_probed)
         self._on_stopped = on_stopped
+        self._on_left = on_left
         self._stopping: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.Task[None] | None = None
-        self._is_idle = asyncio.Event()
 
     def vendor(self, name: str) -> Vendor:
         return self._vendors[name]
 
-    def start(self, core: Core, downstream: Downstream | None) -> Run:
-        """A run that the sweeper looks after until it is given to `end`."""
+    def start(self, core: Core, downstream: Client | None) -> Run:
+        """A run that the sweeper looks after until it is closed."""
         run = Run(core, self, downstream, self._send_deadline)
         self.runs.add(run)
         return run
 
     def end(self, run: Run) -> None:
         self.runs.discard(run)
-        if not self.runs:
-            self._is_idle.set()
+
+    def note_left(self, core: Core) -> None:
+        self._on_left(core.ask.started.route, core.target.rules.on_disconnect)
 
     def stop_vendor(self, core: Core) -> None:
         request = core.cancellation()
@@ -88,17 +100,10 @@ class Relay:
             outcome = "internal"
         self._on_stopped(errand.vendor.name, outcome)
 
-    async def drain(self, grace: float, error: GatewayError) -> None:
-        """Lets the runs end by themselves for `grace` seconds; then `error` is their terminal."""
-        self._is_idle.clear()
-        if self.runs:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._is_idle.wait(), grace)
-        for run in list(self.runs):
-            run.stop(error)
-
     async def __aenter__(self) -> Self:
         self._sweeper = asyncio.create_task(self._sweep())
+        for name, probe in self._to_probe:
+            self._probes.start(self.vendor(name), probe)
         return self
 
     async def __aexit__(
@@ -108,8 +113,10 @@ class Relay:
             self._sweeper.cancel()
             with suppress(asyncio.CancelledError):
                 await self._sweeper
+        await self._probes.stop()
         for task in self._stopping:
             task.cancel()
+        await asyncio.gather(*self._stopping, return_exceptions=True)
         self.pool.close()
         await asyncio.sleep(0)  # the transports' own goodbye
 

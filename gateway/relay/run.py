@@ -1,31 +1,44 @@
 """Drives one message: the core decides, this carries it out over aiohttp and the vendor's connection.
 
-    run()        the handler's task: signs in, sends requests, and otherwise sleeps until it is needed
+    run()        a task: signs in, sends requests, and otherwise sleeps until it is needed
     on_head ...  called from the vendor's connection: the core turns bytes into bytes, which are written at once
     sweep(now)   called twice a second for every run of the process: deadlines and heartbeats
 
 A delta's way is one callback: no task switch, queue or timer. A client that reads slowly pauses the vendor's transport,
-and is cut after `send_deadline` seconds. When the handler is cancelled, because the client went away, the vendor's
-connection is closed at once, and its run stopped where that would go on.
+and is cut after `send_deadline` seconds.
+
+    cancel()     somebody asked to stop: the vendor's connection is closed at once, and its run stopped where it can be
+    leave()      the client has gone: the same, or the run goes on without it, as the rules of the target in hand say
+    stop()       the process ends
+
+Where the run is its handler's own task, that one is cancelled when the client goes away.
 """
 
 import asyncio
 import time
-from collections.abc import Coroutine
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Literal, Protocol, TypeVar
 
 from gateway.canonical.errors import GatewayError
 from gateway.protocols.base import Authorization, Headers, Translator, VendorRequest
-from gateway.relay.core import Core
-from gateway.relay.downstream import ClientGone, Downstream
+from gateway.relay.core import Core, Leaving
+from gateway.relay.downstream import ClientGone
 from gateway.relay.errands import Errands
 from gateway.relay.rendering import Vendor, render
 from gateway.relay.sessions import Sessions
-from gateway.relay.upstream import Connection, Pool
+from gateway.relay.upstream import Connection, Origin, Pool
 
 T = TypeVar("T")
 
 clock = time.monotonic
+
+
+class Client(Protocol):
+    """Who is written to, as `downstream.Downstream` says."""
+
+    def write(self, data: bytes) -> bool: ...
+    async def drain(self, deadline: float) -> None: ...
+    def abort(self) -> None: ...
 
 
 class Carrier(Protocol):
@@ -41,11 +54,19 @@ class Carrier(Protocol):
         """Stops the vendor's run of a canceled message, in the background, where it would go on without us."""
         ...
 
+    def note_left(self, core: Core) -> None:
+        """A message lost its client."""
+        ...
+
+    def end(self, run: "Run") -> None:
+        """It needs to be looked after no more."""
+        ...
+
 
 class Run:
     """One message on its way. `downstream` is None where the answer is one document; durations are seconds."""
 
-    def __init__(self, core: Core, carrier: Carrier, downstream: Downstream | None, send_deadline: float) -> None:
+    def __init__(self, core: Core, carrier: Carrier, downstream: Client | None, send_deadline: float) -> None:
         self.core = core
         self._carrier = carrier
         self._downstream = downstream
@@ -54,25 +75,28 @@ class Run:
         self._session: object = None
         self._epoch = core.epoch
         self._last = b""
-        self._client_is_gone = False
+        self.has_lost_client = False
+        """Before its last bytes were sent, as far as is known."""
+        self._ends_at: float | None = None
+        """When a run that goes on without its client is canceled."""
         self._is_stalled = False
+        self._stalled_until = 0.0
         self._is_stale = False
         self._wake: asyncio.Future[None] | None = None
         self._scope: asyncio.Timeout | None = None
 
     async def run(self) -> bytes:
-        """Until the message is over; returns the bytes to send with the end. Raises `ClientGone`."""
+        """Until the message is over; returns the bytes to send with the end."""
         try:
             while self.core.do != "done":
-                await self._catch_up()
                 self._epoch = self.core.epoch
                 if self.core.do == "authorize":
                     await self._authorize()
                 else:
                     await self._call()
-        except (ClientGone, asyncio.CancelledError):
-            self.core.cancel("client_gone", clock())
-            self._carrier.stop_vendor(self.core)
+                await self._catch_up()
+        except asyncio.CancelledError:
+            self.cancel("client_gone")
             raise
         except Exception as bug:  # noqa: BLE001  (a bug of ours must not cost the client its terminal event)
             self._confess(bug)
@@ -80,16 +104,41 @@ class Run:
             self._let_go()
         return self._last
 
+    def close(self) -> None:
+        self._carrier.end(self)
+
+    def cancel(self, reason: Leaving) -> None:
+        """Ends the message where it stands; one that is over stays as it is."""
+        if self.core.do == "done":
+            return
+        self._tell(self.core.cancel, reason, clock())
+        self._carrier.stop_vendor(self.core)
+
+    def leave(self, reason: Literal["client_gone", "slow_client"] = "client_gone") -> None:
+        """The client has gone, or reads no more. What becomes of the run is settled now, whoever is asked later."""
+        if self.has_lost_client:
+            return
+        self.has_lost_client = True
+        self._downstream = None
+        self._carrier.note_left(self.core)
+        self._unstall()
+        rules = self.core.target.rules
+        if rules.on_disconnect == "cancel":
+            self.cancel(reason)
+            return
+        self.core.go_on_alone()
+        if rules.on_disconnect == "drain":
+            self._ends_at = clock() + rules.drain
+
     def stop(self, error: GatewayError) -> None:
         """Ends the message for a reason of ours, as at shutdown."""
-        self._emit(self.core.fail(error, clock()))
+        self._tell(self.core.fail, error, clock())
 
     def sweep(self, now: float) -> None:
-        if not self._is_stalled:
-            try:
-                self._emit(self.core.tick(now))
-            except Exception as bug:  # noqa: BLE001  (as in `run`)
-                self._confess(bug)
+        if self._ends_at is not None and now >= self._ends_at:
+            self.cancel("client_gone")
+        elif not self._is_stalled:
+            self._tell(self.core.tick, now)
 
     # Signing in.
 
@@ -101,7 +150,10 @@ class Run:
             sessions.drop(vendor.name, self._session)
         try:
             await self._wait_until(core.not_before)
-            await core.ask.prepare(core.target)
+            if core.epoch != epoch:
+                return
+            if not core.ask.is_prepared(core.target):
+                await self._interruptibly(core.ask.prepare(core.target))
             authorization = await self._authorization(core.translator, vendor)
         except _MovedOn:
             return
@@ -117,6 +169,7 @@ class Run:
         wait = moment - clock()
         if wait > 0:
             await self._interruptibly(asyncio.sleep(wait))
+            self._emit(self.core.waited(clock()))
 
     async def _authorization(self, translator: Translator, vendor: Vendor) -> Authorization:
         errands = self._carrier.errands
@@ -136,34 +189,38 @@ class Run:
         vendor = self._carrier.vendor(core.target.vendor)
         while core.epoch == epoch:
             try:
-                self._connection = await self._send(request, vendor)
+                await self._send(request, vendor)
             except _MovedOn:
-                return
+                break
             except GatewayError as error:
                 if core.epoch == epoch:
                     self._emit(core.ended(error, clock()))
-                return
+                break
             self._is_stale = False
             while core.epoch == epoch and not self._is_stale:
                 await self._sleep()
                 await self._catch_up()
         self._let_go()
 
-    async def _send(self, request: VendorRequest, vendor: Vendor) -> Connection:
+    async def _send(self, request: VendorRequest, vendor: Vendor) -> None:
         if request.after:
             await self._interruptibly(asyncio.sleep(request.after))
         rendered = render(request, vendor, self.core.request_headers)
         if rendered.pieces is not None:
             raise RuntimeError("a message's request holds an upload")
-        pool = self._carrier.pool
-        connection = pool.take_idle(rendered.origin)
+        connection = self._carrier.pool.take_idle(rendered.origin)
         if connection is None:
-            connection = await self._interruptibly(pool.connect(rendered.origin))
+            connection = await self._interruptibly(self._connect(rendered.origin))
+        self._connection = connection
         self._emit(self.core.sent(clock()))
         connection.exchange(rendered.head, rendered.body, self)
         if self._is_stalled:
             connection.pause()
-        return connection
+
+    async def _connect(self, origin: Origin) -> Connection:
+        """Kept at once, so that one that comes when it is of no more use is let go of."""
+        self._connection = await self._carrier.pool.connect(origin)
+        return self._connection
 
     def _let_go(self) -> None:
         """The response in hand is over, or of no more use; what is left of a complete one may still come in."""
@@ -216,16 +273,18 @@ class Run:
             try:
                 keeps_up = downstream.write(data)
             except ClientGone:
-                self._client_is_gone = True
-                self._rouse()
-                return
-            if not keeps_up and not self._is_stalled:
-                self._is_stalled = True
-                if self._connection is not None:
-                    self._connection.pause()
-                self._rouse()
+                self.leave()
+            else:
+                if not keeps_up and not self._is_stalled:
+                    self._stall()
         if core.epoch != self._epoch:
             self._rouse()
+
+    def _tell(self, entry: Callable[..., bytes], *told: object) -> None:
+        try:
+            self._emit(entry(*told))
+        except Exception as bug:  # noqa: BLE001  (as in `run`)
+            self._confess(bug)
 
     def _confess(self, bug: Exception) -> None:
         error = GatewayError("internal", "the gateway failed")
@@ -243,7 +302,7 @@ class Run:
             self._scope.reschedule(0)
 
     async def _sleep(self) -> None:
-        if self._is_stalled or self._is_stale or self._client_is_gone:
+        if self._is_stalled or self._is_stale:
             return
         self._wake = asyncio.get_running_loop().create_future()
         try:
@@ -252,31 +311,51 @@ class Run:
             self._wake = None
 
     async def _interruptibly(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Awaits; raises `_MovedOn` when the handler is roused meanwhile."""
-        self._scope = asyncio.timeout(None)
+        """Awaits; raises `_MovedOn` when the run is roused meanwhile, be it too late to break off."""
+        scope = self._scope = asyncio.timeout(None)
         try:
-            async with self._scope:
-                return await coroutine
+            async with scope:
+                result = await coroutine
         except TimeoutError as error:
+            if scope.when() is None:
+                raise
             raise _MovedOn from error
         finally:
             self._scope = None
+        if scope.when() is not None:
+            raise _MovedOn
+        return result
+
+    # A client that reads slowly.
+
+    def _stall(self) -> None:
+        self._is_stalled = True
+        self._stalled_until = clock() + self._send_deadline
+        if self._connection is not None:
+            self._connection.pause()
+        self._rouse()
+
+    def _unstall(self) -> None:
+        if self._is_stalled:
+            self._is_stalled = False
+            if self._connection is not None:
+                self._connection.unpause()
+            self._rouse()
 
     async def _catch_up(self) -> None:
-        """Waits for a slow client while the vendor's transport is paused, and cuts it when it does not read on."""
-        if self._client_is_gone:
-            raise ClientGone
-        if not self._is_stalled or self._downstream is None:
-            return
-        try:
-            await self._downstream.drain(self._send_deadline)
-        except TimeoutError as error:
-            self.core.cancel("slow_client", clock())
-            self._downstream.abort()
-            raise ClientGone from error
-        self._is_stalled = False
-        if self._connection is not None:
-            self._connection.unpause()
+        """Waits for a slow client while the vendor's transport is paused; one that does not read on is given up."""
+        while self._is_stalled and self._downstream is not None and self.core.do != "done":
+            try:
+                await self._interruptibly(self._downstream.drain(self._stalled_until - clock()))
+            except _MovedOn:
+                continue
+            except TimeoutError:
+                self._downstream.abort()
+                self.leave("slow_client")
+            except ClientGone:
+                self.leave()
+            else:
+                self._unstall()
 
 
 class _MovedOn(Exception):

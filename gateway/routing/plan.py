@@ -1,17 +1,15 @@
-"""A route's targets and the plan of one message: whom to ask first, and whom after a failure."""
+"""A route's targets, and the port of a message's plan: whom to ask first, and whom after a failure."""
 
 from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from gateway.canonical.errors import GatewayError
-from gateway.routing.pauses import Pauses
-
-MAX_WAITS = 2
-"""How often one message waits for a vendor that limits our rate."""
+from gateway.canonical.errors import Cause, GatewayError
+from gateway.routing.order import Weight
+from gateway.routing.rules import RouteRules, TargetRules
 
 Phase = Literal["not_sent", "possibly_accepted", "committed"]
-"""How far an attempt came: nothing was written; a request was; the client has seen content of it."""
+"""How far an attempt came: nothing was accepted; a request may have been; the client has seen content of it."""
 
 
 class Deadlines(Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,48 +28,49 @@ class Target(Struct, frozen=True):
     protocol: str
     settings: Struct
     deadlines: Deadlines = Deadlines()
+    rules: TargetRules = TargetRules()
+    weight: Weight = 1.0
 
 
 class Failure(Struct, frozen=True):
+    """`is_repeatable`: whatever the vendor has accepted of the attempt, it may be asked the same again."""
+
     error: GatewayError
     phase: Phase
     target: Target
+    is_repeatable: bool = False
+
+
+class Ended(Struct, frozen=True):
+    """How the attempt that began last came out, and its seconds to the first event and text, where they came."""
+
+    target: Target
+    outcome: Cause | Literal["completed"]
+    error: GatewayError | None
+    first_event_after: float | None
+    first_text_after: float | None
 
 
 class Plan(Protocol):
+    """Each attempt is told to `ended` when it is over, before anybody is asked next."""
+
     def next(self, failure: Failure | None, now: float) -> tuple[Target, float] | None:
         """The next target and how many seconds to wait before it; None where nobody is left to ask."""
         ...
 
+    def again(self, now: float) -> None:
+        """The target asked last is asked once more, for a reason that is not its failure."""
+        ...
 
-class FirstTarget:
-    """Asks the first target, and nobody after it; one that limits our rate is waited for where the time allows."""
+    def ended(self, ended: Ended, now: float) -> None: ...
 
-    def __init__(self, targets: tuple[Target, ...], pauses: Pauses, began: float) -> None:
-        self._target = targets[0]
-        self._pauses = pauses
-        self._latest = began + self._target.deadlines.first_event
-        self._waits = MAX_WAITS
+    def pause_left(self, now: float) -> float:
+        """Seconds for which the target in hand may not be called: it may have said so while the message waited."""
+        ...
 
-    def check(self, now: float) -> None:
-        """Raises `upstream_rate_limited` where the target may not be called in time."""
-        wait = self._pauses.left(self._target.vendor, now)
-        if now + wait > self._latest:
-            raise GatewayError(
-                "upstream_rate_limited", "the vendor limits our rate", retry_after=wait, vendor=self._target.vendor
-            )
-
-    def next(self, failure: Failure | None, now: float) -> tuple[Target, float] | None:
-        if failure is None:
-            return self._target, self._pauses.left(self._target.vendor, now)
-        error = failure.error
-        if error.code != "upstream_rate_limited" or not error.retry_after:
-            return None
-        self._pauses.pause(self._target.vendor, now + error.retry_after)
-        self._waits -= 1
-        if self._waits < 0 or now + error.retry_after > self._latest:
-            return None
-        return self._target, error.retry_after
+    def has_other(self, now: float) -> bool:
+        """Whether another target could be asked now, if this one were too slow."""
+        ...
 
 
 class Route(Struct, frozen=True):
@@ -82,3 +81,4 @@ class Route(Struct, frozen=True):
     headers_after: float = 10.0
     heartbeat: float = 10.0
     vendor_events: bool = False
+    rules: RouteRules = RouteRules()

@@ -1,6 +1,6 @@
 """One message as the relay's core is asked it, target by target: what is asked, and what each vendor knows already."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 from msgspec import Struct
@@ -9,12 +9,13 @@ from gateway.canonical.blocks import Blocks
 from gateway.canonical.errors import GatewayError
 from gateway.canonical.events import MessageStarted
 from gateway.canonical.message import FilePart, ImagePart, InputResponsePart, Message, ToolResultPart
-from gateway.canonical.turn import AskPart, HistoryMessage, MessageRequest, Turn
+from gateway.canonical.turn import AskPart, MessageRequest, Turn
 from gateway.conversations.store import Binding, BindingKey, StoredFile
 from gateway.framing.typed import UNREADABLE, explain
 from gateway.protocols.base import Descriptor, Translator
 from gateway.relay.relay import Relay
 from gateway.routing.plan import Route, Target
+from gateway.server.continuity import Continuity
 from gateway.server.ids import Ids
 
 ANSWERS = (ToolResultPart, InputResponsePart)
@@ -29,13 +30,17 @@ class Anew(Struct, frozen=True):
 
 
 class Known(Struct):
-    """What a conversation brings along: the bindings, the files it names, and by binding what that vendor missed."""
+    """What a message brings along of its conversation: the files it names, and the turn that it answers anew.
+
+    `chain` is the fingerprint of what was said before, where the client names no conversation; `asker` the message that
+    asked what this one answers, where several vendors may have.
+    """
 
     question_id: str
+    chain: bytes | None = None
     anew: Anew | None = None
-    bindings: dict[BindingKey, Binding] = {}
+    asker: Message | None = None
     files: list[StoredFile] = []
-    missed: dict[BindingKey, list[HistoryMessage]] = {}
 
 
 class Asked:
@@ -50,7 +55,8 @@ class Asked:
         route: Route,
         protocols: Mapping[str, Descriptor],
         known: Known,
-        said_before: Callable[[], Awaitable[list[HistoryMessage]]],
+        continuity: Continuity,
+        can_discard: bool,
         ids: Ids,
         relay: Relay,
     ) -> None:
@@ -59,36 +65,43 @@ class Asked:
         self.request_id = request_id
         self.route = route
         self.wants_vendor_events = route.vendor_events
+        self.can_discard = can_discard
+        self.continuity = continuity
         self.rebound: list[str] = []
         """Vendors that had lost the conversation, so that a new one was begun there."""
         self._protocols = protocols
         self._known = known
-        self._said_before = said_before
-        self._lost: set[BindingKey] = set()
-        self._bound = set(known.bindings)
+        self._bound = set(continuity.bindings)
         self._ids = ids
         self._relay = relay
         self._parts = _parts(request, known.anew)
         self.question_id = known.question_id
+        self.chain = known.chain
         self._options = read_options(request.vendor_options, protocols) if request.vendor_options else {}
         self._keys: dict[int, BindingKey] = {}
         if any(isinstance(part, (FilePart, ImagePart)) for part in self._parts):
             self._name_files()
 
-    async def prepare(self, target: Target) -> None:
-        """A vendor that has lost the conversation is told what was said in it. Raises as the store does."""
-        key = self.binding_key(target)
-        if key in self._lost:
-            self._known.missed[key] = await self._said_before()
+    def is_prepared(self, target: Target) -> bool:
+        return self.continuity.is_certain(self.binding_key(target))
 
-    def turn(self, target: Target) -> Turn:
+    async def prepare(self, target: Target) -> None:
+        """A vendor that does not know all that was said is told. Raises as the store does."""
+        await self.continuity.prepare(target, self.binding_key(target))
+        self._bound &= self.continuity.bindings.keys()
+
+    def turn(self, target: Target, partial: str) -> Turn:
         request, known, key = self.request, self._known, self.binding_key(target)
-        binding = known.bindings.get(key)
+        binding = self.continuity.bindings.get(key)
+        self._check_answers(key)
+        missed = self.continuity.missed(key)
         return Turn(
             parts=self._parts,
             new_id=self._ids.uuid,
-            history=request.history,
-            missed=known.missed.get(key, []),
+            missed=missed.messages,
+            left_out=missed.left_out,
+            template=self.route.rules.catch_up.template,
+            partial=partial,
             instructions=request.instructions,
             tools=request.tools,
             tool_choice=request.tool_choice,
@@ -98,7 +111,7 @@ class Asked:
             options=self._options.get(target.protocol),
             vendor_ids={} if binding is None else binding.vendor_ids,
             files={file.id: file.ref for file in known.files if file.key == key},
-            regenerates=self._regenerates(target),
+            regenerates=self._regenerates(key),
             stream=request.stream,
         )
 
@@ -110,22 +123,21 @@ class Asked:
 
     def rebind(self, target: Target) -> bool:
         """Whether the conversation that the vendor does not know any more can be begun anew there; once at most."""
-        if any(isinstance(part, ANSWERS) for part in self._parts):
+        if self._known.anew is not None or any(isinstance(part, ANSWERS) for part in self._parts):
             return False
-        if self._known.bindings.pop(self.binding_key(target), None) is None:
+        if not self.continuity.lose(self.binding_key(target)):
             return False
         self._bound.discard(self.binding_key(target))
-        self._lost.add(self.binding_key(target))
         self.rebound.append(target.vendor)
         return True
 
     def rejoin(self, target: Target, vendor_ids: dict[str, str]) -> None:
         if "conversation" in vendor_ids:
-            self._known.bindings.setdefault(self.binding_key(target), Binding(vendor_ids))
+            self.continuity.bindings.setdefault(self.binding_key(target), Binding(vendor_ids))
 
     def binding(self, key: BindingKey) -> Binding | None:
         """What the last attempt there was given."""
-        return self._known.bindings.get(key)
+        return self.continuity.bindings.get(key)
 
     def was_bound(self, key: BindingKey) -> bool:
         """Whether the vendor knew the conversation before this message, and still did."""
@@ -146,11 +158,33 @@ class Asked:
         """Whether it came so far that the target's binding was looked at."""
         return id(target) in self._keys
 
-    def _regenerates(self, target: Target) -> str | None:
+    def _check_answers(self, key: BindingKey) -> None:
+        """Raises `unsupported` where the turn answers what was not asked in the vendor's conversation."""
+        if self._has_asked(key):
+            return
+        for number, part in enumerate(self._parts):
+            if isinstance(part, ANSWERS):
+                path = f"$.content[{number}]"
+                raise GatewayError("unsupported", "it answers what was asked elsewhere", details={"path": path})
+
+    def _has_asked(self, key: BindingKey) -> bool:
+        if self._known.asker is not None:
+            return self._has_given(self._known.asker, key)
+        origin = self.continuity.origin
+        return origin is None or (key == origin and key in self.continuity.bindings)
+
+    def _has_given(self, answer: Message, key: BindingKey) -> bool:
+        """Whether the vendor gave it in the conversation that it is asked in now."""
+        binding = self.continuity.bindings.get(key)
+        if binding is None or answer.vendor != key.vendor:
+            return False
+        return answer.vendor_ids.get("conversation") == binding.vendor_ids.get("conversation")
+
+    def _regenerates(self, key: BindingKey) -> str | None:
         anew = self._known.anew
         if anew is None:
             return None
-        if anew.answer.vendor != target.vendor or "message" not in anew.answer.vendor_ids:
+        if not self._has_given(anew.answer, key) or "message" not in anew.answer.vendor_ids:
             raise GatewayError("unsupported", "the vendor does not know that answer", details={"path": "$.regenerate"})
         return anew.answer.vendor_ids["message"]
 

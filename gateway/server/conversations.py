@@ -1,4 +1,4 @@
-"""Conversations, their messages, and the tables their tools made: each ask becomes one result.
+"""Messages, conversations, and the tables that their tools made: each ask becomes one result.
 
     await Conversations(gateway).perform(ask, owner)
 
@@ -15,12 +15,14 @@ from gateway.canonical.message import Message
 from gateway.canonical.resources import (
     Ask,
     BindingAnswer,
+    CancelMessage,
     ConversationAnswer,
     CreateConversation,
     DataFrameAnswer,
     DeleteConversation,
     DeletedAnswer,
     GetConversation,
+    GetMessage,
     ListConversations,
     ListDataFrames,
     ListMessages,
@@ -44,6 +46,10 @@ class Conversations:
 
     async def perform(self, ask: Ask, owner: str) -> Result:
         match ask:
+            case GetMessage(message_id=message_id):
+                return await self._gateway.store.message(message_id, owner)
+            case CancelMessage(message_id=message_id):
+                return await self._cancel(message_id, owner)
             case CreateConversation():
                 return await self._create(ask, owner)
             case ListConversations(page=page):
@@ -62,6 +68,13 @@ class Conversations:
                 return await self._rows(ask, owner)
             case _:
                 raise GatewayError("internal", "an ask that is somebody else's")
+
+    async def _cancel(self, message_id: str, owner: str) -> Message:
+        """The message as it is then: one that is over, or ends by itself just now, stays as it is."""
+        running = self._gateway.running.find(message_id, owner)
+        if running is not None:
+            await running.cancel()
+        return await self._gateway.store.message(message_id, owner)
 
     async def _create(self, ask: CreateConversation, owner: str) -> ConversationAnswer:
         now = datetime.now(UTC)

@@ -13,9 +13,10 @@ from gateway.conversations.store import Store
 from gateway.protocols.base import Descriptor, Dialect
 from gateway.relay.answer import Limits
 from gateway.relay.relay import Relay
-from gateway.routing.pauses import Pauses
+from gateway.routing.health import Health
 from gateway.routing.plan import Route
 from gateway.server.ids import Ids
+from gateway.server.running import Running
 from gateway.telemetry.metrics import Metrics
 
 ANONYMOUS = "anonymous"
@@ -77,6 +78,7 @@ class Gateway:
         store: Store,
         metrics: Metrics,
         log: Log,
+        health: Health,
         routes: Mapping[str, Route],
         default_route: str | None,
         protocols: Mapping[str, Descriptor],
@@ -89,6 +91,7 @@ class Gateway:
         self.store = store
         self.metrics = metrics
         self.log = log
+        self.health = health
         self.routes = routes
         self.default_route = default_route
         self.protocols = protocols
@@ -98,7 +101,7 @@ class Gateway:
         self.edge = edge
         self.limits = limits
         self.ids = Ids()
-        self.pauses = Pauses()
+        self.running = Running()
         self.is_ready = False
 
     def route(self, name: str | None) -> Route:
@@ -121,6 +124,10 @@ class Gateway:
             status=error.status,
             path=str(error.details.get("path", ""))[:MAX_SHOWN],
         )
+
+    def report_bug(self, bug: BaseException, request_id: str) -> None:
+        self.metrics.unhandled_error()
+        self.log.error("unhandled", request_id=request_id, exc_info=bug)
 
 
 GATEWAY = web.AppKey("gateway", Gateway)

@@ -1,115 +1,167 @@
 """What a message leaves in its conversation.
 
-begin    before any vendor is asked: the question, and the answer, which runs
-known    what the conversation brings along: bindings made certain, files, the turn that is answered anew
-end      the answer as it became, and what each vendor calls the conversation and has seen of it
+begin        before any vendor is asked: the question, and the answer, which runs
+known        what the conversation brings along: files, the turn that is answered anew
+continuity   what each vendor knows of it, and is told
+end          the answer as it became, and what each vendor calls the conversation and has seen of it
 """
 
+import asyncio
 from collections.abc import Awaitable
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 from msgspec import Struct
 
-from gateway.canonical.errors import GatewayError
+from gateway.canonical.errors import Code, GatewayError
 from gateway.canonical.events import MessageCompleted, MessageStarted
-from gateway.canonical.message import FilePart, ImagePart, Message
+from gateway.canonical.message import (
+    FilePart,
+    ImagePart,
+    InputPart,
+    Message,
+    Part,
+    ToolCallPart,
+    ToolResultPart,
+)
 from gateway.canonical.resources import MAX_PAGE, PageOf
 from gateway.canonical.turn import HistoryMessage, MessageRequest
-from gateway.conversations.store import Binding, BindingKey, Conversation, Ending
+from gateway.conversations.catch_up import Transcript
+from gateway.conversations.fingerprint import extend, seed
+from gateway.conversations.store import Binding, BindingKey, Bindings, Conversation, Ending
+from gateway.relay.attempt import Attempt
 from gateway.relay.core import Core
 from gateway.routing.plan import Route
-from gateway.server.asked import Anew, Asked, Known
+from gateway.server.asked import ANSWERS, Anew, Asked, Known
+from gateway.server.continuity import Continuity
 from gateway.server.gateway import Gateway
-from gateway.server.recovery import Recovery, said
+from gateway.server.recovery import Recovery
+
+TAKEN: frozenset[Code] = frozenset({"conflict", "not_found"})
+"""What a conversation that was recognised may have become in the next moment: then a new one is begun."""
 
 
 class Opened(Struct, frozen=True):
     """A message that has begun: whose it is, and the bindings that its conversation had then.
 
-    `stored` are the ids of its question, where it brought one, and of its answer.
+    `stored` are the ids of its question, where it brought one, and of its answer; `chain` is the fingerprint of what
+    was said before, where the client names no conversation. `is_new`: nothing was.
     """
 
     owner: str
     started: MessageStarted
     stored: list[str]
-    bindings: dict[BindingKey, Binding]
+    bindings: Bindings
+    chain: bytes | None
+    is_new: bool
 
 
 class Keeper:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    async def begin(self, asked: MessageRequest, route: Route, owner: str) -> Opened:
-        """A conversation that is not named is a new one. Raises as the store does."""
-        gateway, now = self._gateway, datetime.now(UTC)
-        conversation_id = asked.conversation_id or gateway.ids.new("conv")
-        started = MessageStarted(gateway.ids.new("msg"), conversation_id, route.name, now)
-        messages = [_running(started)]
-        if asked.regenerate is None:
-            messages.insert(0, _question(asked, started, gateway.ids.new("msg")))
-        opened = Opened(owner, started, [message.id for message in messages], {})
+    async def begin(self, asked: MessageRequest, route: Route, owner: str, message_id: str) -> Opened:
+        """A conversation that is not named is the one that its history tells, or is new. Raises as the store does."""
         try:
             if asked.conversation_id is not None:
-                opened.bindings.update(await gateway.store.resume(conversation_id, owner, messages))
-            else:
-                conversation = Conversation(conversation_id, owner, created_at=now, updated_at=now)
-                await gateway.store.begin(conversation, messages)
+                return await self._resume(asked, asked.conversation_id, route, owner, message_id)
+            chain = _chain_of(asked, route)
+            known = await self._gateway.store.recognise(owner, chain) if asked.history and chain else None
+            if known is not None:
+                try:
+                    return await self._resume(asked, known, route, owner, message_id, chain=chain)
+                except GatewayError as error:
+                    if error.code not in TAKEN:
+                        raise
+            return await self._start(asked, route, owner, message_id, chain)
         except GatewayError as error:
             if error.code == "store_unavailable":
-                gateway.metrics.store_failure("begin")
+                self._gateway.metrics.store_failure("begin")
             raise
-        return opened
 
-    async def known(self, asked: MessageRequest, route: Route, opened: Opened) -> Known:
-        known = Known(bindings=opened.bindings, question_id=opened.stored[0])
-        is_uncertain = any(binding.uncertain is not None for binding in opened.bindings.values())
-        if is_uncertain or asked.regenerate is not None:
-            transcript = await self._transcript(opened)
-            if is_uncertain:
-                await Recovery(self._gateway).recover(known, route, transcript, asked.user_id)
-            if asked.regenerate is not None:
-                known.anew = _last_turn(transcript, asked.regenerate)
-                known.question_id = known.anew.question.id
+    async def _resume(
+        self,
+        asked: MessageRequest,
+        conversation_id: str,
+        route: Route,
+        owner: str,
+        message_id: str,
+        *,
+        chain: bytes | None = None,
+    ) -> Opened:
+        started, messages = self._messages(asked, conversation_id, route, message_id)
+        bindings = await self._gateway.store.resume(conversation_id, owner, messages)
+        return Opened(owner, started, [message.id for message in messages], bindings, chain, is_new=False)
+
+    async def _start(
+        self, asked: MessageRequest, route: Route, owner: str, message_id: str, chain: bytes | None
+    ) -> Opened:
+        started, messages = self._messages(asked, self._gateway.ids.new("conv"), route, message_id)
+        now = started.created_at
+        conversation = Conversation(started.conversation_id, owner, created_at=now, updated_at=now)
+        earlier = [_earlier(told, started, self._gateway.ids.new("msg")) for told in asked.history]
+        await self._gateway.store.begin(conversation, [*earlier, *messages])
+        return Opened(owner, started, [message.id for message in messages], {}, chain, is_new=not earlier)
+
+    def _messages(
+        self, asked: MessageRequest, conversation_id: str, route: Route, message_id: str
+    ) -> tuple[MessageStarted, list[Message]]:
+        started = MessageStarted(message_id, conversation_id, route.name, datetime.now(UTC))
+        if asked.regenerate is not None:
+            return started, [_running(started)]
+        return started, [_question(asked, started, self._gateway.ids.new("msg")), _running(started)]
+
+    def continuity(self, asked: MessageRequest, route: Route, opened: Opened) -> Continuity:
+        return Continuity(
+            opened.bindings,
+            read=partial(self._transcript, opened),
+            recover=Recovery(self._gateway, asked.user_id).recover,
+            rules=route.rules.catch_up,
+            is_new=opened.is_new,
+        )
+
+    async def known(self, asked: MessageRequest, opened: Opened, continuity: Continuity) -> Known:
+        known = Known(question_id=opened.stored[0], chain=opened.chain)
+        if asked.regenerate is not None:
+            transcript = await continuity.transcript()
+            known.anew = _last_turn(transcript.after(None), asked.regenerate)
+            known.question_id = known.anew.question.id
+        answered = _answered(asked)
+        if answered and len(opened.bindings) > 1:
+            known.asker = _asker((await continuity.transcript()).after(None), answered)
         names_files = any(isinstance(part, (FilePart, ImagePart)) and part.file_id for part in asked.parts())
         if names_files and asked.conversation_id is not None:
             known.files = await self._gateway.store.files(asked.conversation_id, opened.owner)
         return known
 
-    async def said_before(self, opened: Opened) -> list[HistoryMessage]:
-        """As much of the conversation's end as a vendor is told at once."""
-        return said(await self._transcript(opened))
-
     async def refuse(self, opened: Opened, error: BaseException) -> None:
         """Ends a message that no vendor was asked for."""
-        body = error.body() if isinstance(error, GatewayError) else None
+        body = None if isinstance(error, asyncio.CancelledError) else _told(error).body()
         answer = msgspec.structs.replace(
             _running(opened.started),
             status="canceled" if body is None else "failed",
             completed_at=datetime.now(UTC),
             error=body,
         )
-        await self._gateway.store.end(opened.started.conversation_id, Ending(answer))
+        await self._gateway.store.end(opened.started.conversation_id, Ending(answer, fingerprint=opened.chain))
 
-    def end(self, core: Core, ask: Asked, answer: Message) -> Awaitable[None]:
-        """Raises as the store does, when it is awaited."""
+    def end(self, core: Core, ask: Asked, answer: Message, *, is_moved: bool) -> Awaitable[None]:
+        """`is_moved`: a failure elsewhere brought the conversation there. Raises as the store does, when awaited."""
         bindings: dict[BindingKey, Binding | None] = {}
-        for attempt in core.attempts:
-            if not ask.has_key(attempt.target):
-                continue
-            key = ask.binding_key(attempt.target)
-            before = ask.binding(key)
-            if attempt.outcome == "completed":
-                bindings[key] = Binding(attempt.vendor_ids, seen=ask.started.message_id)
-            elif attempt.is_uncertain:
-                known = attempt.vendor_ids if before is None else {**attempt.vendor_ids, **before.vendor_ids}
-                bindings[key] = Binding(known, before.seen if before else None, uncertain=ask.question_id)
-            elif not ask.was_bound(key) and "conversation" in attempt.vendor_ids:
-                bindings[key] = Binding(attempt.vendor_ids)
-        return self._gateway.store.end(ask.started.conversation_id, Ending(answer, bindings))
+        for attempt in (*core.beside, *core.attempts):
+            if ask.has_key(attempt.target):
+                key = ask.binding_key(attempt.target)
+                is_last = attempt is core.attempts[-1]
+                moved_at = datetime.now(UTC) if is_moved and is_last else ask.continuity.moved_at(key)
+                binding = _left_by(attempt, ask, key, moved_at)
+                if binding is not None:
+                    bindings.pop(key, None)  # the one that is set last is where the conversation is
+                    bindings[key] = binding
+        fingerprint = _fingerprint(ask, answer)
+        return self._gateway.store.end(ask.started.conversation_id, Ending(answer, bindings, fingerprint))
 
-    async def _transcript(self, opened: Opened) -> list[Message]:
-        """What was said before, the oldest first, without answers that were given anew."""
+    async def _transcript(self, opened: Opened) -> Transcript:
         found: list[Message] = []
         cursor: str | None = None
         while not found or cursor is not None:
@@ -118,9 +170,46 @@ class Keeper:
             )
             found += page.data
             cursor = page.next_cursor
-        replaced = {message.regenerates for message in found if message.status == "completed"}
-        left_out = {*opened.stored, *replaced}
-        return [message for message in found if message.id not in left_out]
+        if any(_is_nameless(part) for message in found for part in message.parts):
+            files = await self._gateway.store.files(opened.started.conversation_id, opened.owner)
+            names = {file.id: file.name for file in files}
+            found = [_with_names(message, names) for message in found]
+        return Transcript(found, running=opened.stored)
+
+
+def _left_by(attempt: Attempt, ask: Asked, key: BindingKey, moved_at: datetime | None) -> Binding | None:
+    """What is known of the vendor's copy after an attempt, where that is something new."""
+    if attempt.outcome == "completed":
+        return Binding(attempt.vendor_ids, seen=ask.started.message_id, moved_at=moved_at)
+    before = ask.binding(key)
+    if attempt.is_uncertain:
+        known = attempt.vendor_ids if before is None else {**attempt.vendor_ids, **before.vendor_ids}
+        return Binding(known, before.seen if before else None, uncertain=ask.question_id, moved_at=moved_at)
+    if not ask.was_bound(key) and "conversation" in attempt.vendor_ids:
+        return Binding(attempt.vendor_ids)
+    return None
+
+
+def _chain_of(asked: MessageRequest, route: Route) -> bytes | None:
+    """None where a history holds what cannot be written: it is recognised by nothing."""
+    chain = seed(route.name, asked.user_id)
+    try:
+        for told in asked.history:
+            chain = extend(chain, told.role, told.parts)
+    except (UnicodeEncodeError, RecursionError):
+        return None
+    return chain
+
+
+def _fingerprint(ask: Asked, answer: Message) -> bytes | None:
+    """What the client will tell next time: a turn that failed is not in it."""
+    if ask.chain is None or answer.status == "failed":
+        return ask.chain
+    return extend(extend(ask.chain, "user", ask.request.parts()), "assistant", answer.parts)
+
+
+def _told(error: BaseException) -> GatewayError:
+    return error if isinstance(error, GatewayError) else GatewayError("internal", "the gateway failed")
 
 
 def answer_of(core: Core, ask: Asked) -> Message:
@@ -130,7 +219,7 @@ def answer_of(core: Core, ask: Asked) -> Message:
     message = msgspec.structs.replace(
         _running(ask.started),
         status=core.outcome or "canceled",
-        parts=core.answer.assembler.parts(),
+        parts=core.answer.parts(),
         completed_at=datetime.now(UTC),
         vendor=attempt.target.vendor,
         model=attempt.model,
@@ -148,6 +237,18 @@ def answer_of(core: Core, ask: Asked) -> Message:
             pending_tool_calls=terminal.pending_tool_calls,
         )
     return message
+
+
+def _earlier(told: HistoryMessage, started: MessageStarted, message_id: str) -> Message:
+    """What a client says was said before we were asked."""
+    return Message(
+        id=message_id,
+        conversation_id=started.conversation_id,
+        role=told.role,
+        status="completed",
+        parts=told.parts,
+        created_at=started.created_at,
+    )
 
 
 def _question(asked: MessageRequest, started: MessageStarted, question_id: str) -> Message:
@@ -172,6 +273,37 @@ def _running(started: MessageStarted) -> Message:
         created_at=started.created_at,
         route=started.route,
     )
+
+
+def _is_nameless(part: Part) -> bool:
+    return isinstance(part, (FilePart, ImagePart)) and part.name is None
+
+
+def _with_names(message: Message, names: dict[str, str]) -> Message:
+    """Files that were asked about by their ids alone get the names that they are known by."""
+    parts = [
+        msgspec.structs.replace(part, name=names.get(part.file_id or ""))
+        if isinstance(part, (FilePart, ImagePart)) and part.name is None
+        else part
+        for part in message.parts
+    ]
+    return msgspec.structs.replace(message, parts=parts)
+
+
+def _answered(asked: MessageRequest) -> set[str]:
+    """The ids of the tool calls and the questions that a message answers."""
+    answers = [part for part in asked.parts() if isinstance(part, ANSWERS)]
+    return {part.tool_call_id if isinstance(part, ToolResultPart) else part.request_id for part in answers}
+
+
+def _asker(transcript: list[Message], answered: set[str]) -> Message | None:
+    """The latest message that asked for any of it; None where nobody did."""
+    for message in reversed(transcript):
+        calls = {part.tool_call_id for part in message.parts if isinstance(part, ToolCallPart)}
+        questions = {part.request_id for part in message.parts if isinstance(part, InputPart)}
+        if not answered.isdisjoint(calls | questions):
+            return message
+    return None
 
 
 def _last_turn(transcript: list[Message], answer_id: str) -> Anew:

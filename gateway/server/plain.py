@@ -1,20 +1,27 @@
 """The small handlers: which routes there are, whether the process lives and is ready, and its metrics."""
 
+import time
 from collections.abc import Mapping
 
 import msgspec
 from aiohttp import web
 
+from gateway.canonical.errors import GatewayError
 from gateway.protocols.base import ClientRequest, Support
 from gateway.routing.plan import Route, Target
+from gateway.server.explain import explain
 from gateway.server.gateway import GATEWAY, Gateway
 
 
 async def routes(request: web.Request) -> web.Response:
-    """`GET /v1/routes`: {"data": [{"name", "targets": [{"vendor", "protocol", ...}], "capabilities"}], ...}."""
+    """`GET /v1/routes`: {"data": [{"name", "targets": [{"vendor", "protocol", ...}], "capabilities"}], ...}.
+
+    `?explain=true` adds "explain" to each: see `explain`.
+    """
     gateway = request.app[GATEWAY]
     gateway.keys.owner(gateway.dialect.credential(ClientRequest(request.headers, b"")))
-    data = [_describe(gateway, route) for route in gateway.routes.values()]
+    describe = _describe_and_explain if _is_explained(request) else _describe
+    data = [describe(gateway, route) for route in gateway.routes.values()]
     return _json({"data": data, "next_cursor": None})
 
 
@@ -32,6 +39,22 @@ async def readyz(request: web.Request) -> web.Response:
 async def metrics(request: web.Request) -> web.Response:
     body, content_type = request.app[GATEWAY].metrics.exposition()
     return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+def _is_explained(request: web.Request) -> bool:
+    """Raises `bad_request` for any other query than none and `explain=true`."""
+    query = list(request.query.items())
+    if query not in ([], [("explain", "true")]):
+        raise GatewayError(
+            "bad_request",
+            "the request does not fit: query.explain: `true` is all that can be asked for",
+            details={"path": "query.explain"},
+        )
+    return bool(query)
+
+
+def _describe_and_explain(gateway: Gateway, route: Route) -> dict[str, object]:
+    return {**_describe(gateway, route), "explain": explain(route, gateway.health, time.monotonic())}
 
 
 def _describe(gateway: Gateway, route: Route) -> dict[str, object]:

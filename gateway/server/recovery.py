@@ -1,21 +1,23 @@
 """What a binding is worth after an attempt that broke off: the vendor's own list of messages tells.
 
 the list holds the question     confirmed: the vendor knows the turn, and whatever it answered
-the list lacks it               missed: it goes along with the next turn, and so does what was missed before it
-there is no such list           abandoned: a new conversation is begun, with all that was said
+the list lacks it               missed: what the vendor knew before it is all that it knows
+there is no such list           abandoned: a new conversation is to be begun
 the vendor's id never came      it is looked for in the vendor's list of conversations; then as above
 """
 
 import asyncio
+from collections.abc import Iterator
 from typing import Literal
 
 from gateway.canonical.errors import GatewayError
 from gateway.canonical.message import Message, TextPart
-from gateway.canonical.turn import HistoryMessage
+from gateway.canonical.one_text import SO_FAR
+from gateway.canonical.turn import NOW
+from gateway.conversations.catch_up import Transcript
 from gateway.conversations.store import Binding
 from gateway.protocols.base import Clue, VendorMessage
-from gateway.routing.plan import Route, Target
-from gateway.server.asked import Known
+from gateway.routing.plan import Target
 from gateway.server.errands import Desk
 from gateway.server.gateway import Gateway
 
@@ -24,53 +26,35 @@ Outcome = Literal["confirmed", "missed", "abandoned"]
 DEADLINE = 10.0
 """Seconds that a recovery may add to the wait for an answer."""
 
-MAX_SAID = 64 * 1024
-"""Characters of what was said that go along; the oldest messages are left out first."""
-
 
 class Recovery:
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, user_id: str | None) -> None:
         self._gateway = gateway
         self._desk = Desk(gateway)
+        self._user_id = user_id
 
-    async def recover(self, known: Known, route: Route, transcript: list[Message], user_id: str | None) -> None:
-        """Makes every uncertain binding of the route's targets a certain one, or drops it, in `known`.
-
-        `transcript` is what was said before, the oldest first.
-        """
-        for target in route.targets:
-            binding = known.bindings.get(self._desk.key_of(target))
-            if binding is not None and binding.uncertain is not None:
-                await self._settle(known, target, binding, transcript, user_id)
-
-    async def _settle(
-        self, known: Known, target: Target, binding: Binding, transcript: list[Message], user_id: str | None
-    ) -> None:
-        key = self._desk.key_of(target)
-        turn = _turn_of(binding, transcript)
-        vendor_ids, listed = await self._look(target, binding, turn, user_id)
-        if listed is None:
-            del known.bindings[key]
-            known.missed[key] = said(transcript)
-            outcome: Outcome = "abandoned"
-        elif _holds(listed, turn):
-            known.bindings[key] = Binding(vendor_ids, seen=turn[-1].id if turn else binding.seen)
-            outcome = "confirmed"
-        else:
-            known.bindings[key] = Binding(vendor_ids, seen=binding.seen)
-            known.missed[key] = said(_after(binding.seen, transcript) or turn)
-            outcome = "missed"
+    async def recover(self, target: Target, binding: Binding, transcript: Transcript) -> Binding | None:
+        """The binding as a certain one; None where it is worth nothing."""
+        turn = _turn_of(binding, transcript.after(None))
+        vendor_ids, listed = await self._look(target, binding, turn)
+        settled: Binding | None = None
+        outcome: Outcome = "abandoned"
+        if listed is not None:
+            outcome = "confirmed" if _holds(listed, turn, self._tails()) else "missed"
+            seen = _last_known(turn, target.vendor) if outcome == "confirmed" and turn else binding.seen
+            settled = Binding(vendor_ids, seen, moved_at=binding.moved_at)
         self._gateway.metrics.recovery(vendor=target.vendor, outcome=outcome)
+        return settled
 
     async def _look(
-        self, target: Target, binding: Binding, turn: list[Message], user_id: str | None
+        self, target: Target, binding: Binding, turn: list[Message]
     ) -> tuple[dict[str, str], list[VendorMessage] | None]:
         """The vendor's ids and its messages; None where it cannot say."""
         vendor_ids = binding.vendor_ids
         try:
             async with asyncio.timeout(DEADLINE):
-                if "conversation" not in vendor_ids and turn and self._may_search(user_id):
-                    clue = Clue(_text(turn[0]), turn[0].created_at, user_id)
+                if "conversation" not in vendor_ids and turn and self._may_search():
+                    clue = Clue(_text(turn[0]), turn[0].created_at, self._user_id)
                     vendor_ids = await self._desk.run(target, "find", "conversations", lambda port: port.find(clue))
                 if "conversation" not in vendor_ids:
                     return {}, None
@@ -81,17 +65,13 @@ class Recovery:
             return {}, None
         return vendor_ids, listed
 
-    def _may_search(self, user_id: str | None) -> bool:
+    def _tails(self) -> set[str]:
+        """What may have stood behind a question: the ends of the routes' templates."""
+        return {_plain(route.rules.catch_up.template.partition(NOW)[2]) for route in self._gateway.routes.values()}
+
+    def _may_search(self) -> bool:
         """Whether what is found in the vendor's own list can only be this user's: that list shows everybody's."""
-        return user_id is not None and self._gateway.keys.is_one_caller
-
-
-def _after(seen: str | None, transcript: list[Message]) -> list[Message]:
-    """What came since the last message that the vendor knows; nothing where that is not among them."""
-    if seen is None:
-        return transcript
-    ids = [message.id for message in transcript]
-    return transcript[ids.index(seen) + 1 :] if seen in ids else []
+        return self._user_id is not None and self._gateway.keys.is_one_caller
 
 
 def _turn_of(binding: Binding, transcript: list[Message]) -> list[Message]:
@@ -102,24 +82,23 @@ def _turn_of(binding: Binding, transcript: list[Message]) -> list[Message]:
     return []
 
 
-def _holds(listed: list[VendorMessage], turn: list[Message]) -> bool:
+def _last_known(turn: list[Message], vendor: str) -> str:
+    """The id of the answer, where it was that vendor's; else of the question."""
+    return turn[-1].id if turn[-1].vendor == vendor else turn[0].id
+
+
+def _holds(listed: list[VendorMessage], turn: list[Message], tails: set[str]) -> bool:
     """Whether the last thing that the vendor heard is the question; one without text cannot be told, and is taken."""
     question = _plain(_text(turn[0])) if turn else ""
-    heard = [message.text for message in listed if message.role == "user"]
-    return not question or (bool(heard) and _plain(heard[-1]).endswith(question))
+    heard = [_plain(message.text) for message in listed if message.role == "user"]
+    return not question or (bool(heard) and any(said.endswith(question) for said in _without(heard[-1], tails)))
 
 
-def said(messages: list[Message]) -> list[HistoryMessage]:
-    """As much of the end as there is room for, never a part of a message."""
-    said: list[HistoryMessage] = []
-    room = MAX_SAID
-    for message in reversed(messages):
-        room -= len(_text(message))
-        if room < 0:
-            break
-        if message.parts:
-            said.append(HistoryMessage(message.role, message.parts))
-    return said[::-1]
+def _without(heard: str, tails: set[str]) -> Iterator[str]:
+    """A text as it may have been before something was added behind it."""
+    for text in (heard, heard.rpartition(_plain(SO_FAR))[0].rstrip()):
+        for tail in tails:
+            yield text.removesuffix(tail).rstrip()
 
 
 def _text(message: Message) -> str:

@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from itertools import pairwise
 
 from msgspec import Struct
 
 from gateway.canonical.errors import GatewayError
-from gateway.relay.core import Attempt, Core
+from gateway.relay.attempt import Attempt
+from gateway.relay.core import Core
 from gateway.server.asked import Asked
 from gateway.server.gateway import Gateway
 
@@ -24,10 +26,21 @@ class Reporter:
         self._gateway = gateway
         self._dialect = dialect
 
-    def report(self, core: Core, ask: Asked, owner: str) -> None:
+    def report(self, core: Core, ask: Asked, owner: str, *, client_gone: bool) -> None:
+        """`client_gone`: the client left before its last byte."""
         metrics, timing = self._gateway.metrics, _timing(core)
-        for attempt in core.attempts:
+        for attempt in (*core.beside, *core.attempts):
             self._count_attempt(attempt)
+        if core.beside:
+            self._count_hedge(core)
+        for failed, following in pairwise(core.attempts):
+            self._tell_failover(failed, following, ask)
+        reached = {attempt.target.vendor for attempt in (*core.beside, *core.attempts) if attempt.phase != "not_sent"}
+        for told in ask.continuity.told:
+            if told.vendor not in reached:
+                continue  # it took nothing of what it was told
+            missed = told.missed
+            metrics.catch_up(vendor=told.vendor, characters=missed.size, turns_left_out=missed.left_out)
         for bug in core.bugs:
             metrics.unhandled_error()
             self._gateway.log.error("unhandled", request_id=ask.request_id, exc_info=bug)
@@ -42,7 +55,7 @@ class Reporter:
             first_text=timing.first_text,
             heartbeats=core.answer.heartbeats,
         )
-        self._write_access_line(core, ask, owner, timing)
+        self._write_access_line(core, ask, owner, timing, client_gone=client_gone)
 
     def report_stored(self, ask: Asked, stored: "asyncio.Future[None]") -> None:
         """The client has its answer already, so a store that fails is for the log and the metrics."""
@@ -74,7 +87,37 @@ class Reporter:
         for kind, count in attempt.notices.items():
             metrics.notice(target.protocol, kind, count)
 
-    def _write_access_line(self, core: Core, ask: Asked, owner: str, timing: _Timing) -> None:
+    def _count_hedge(self, core: Core) -> None:
+        """The hedge is the run that began later."""
+        has_won = core.attempts[0].started > core.beside[0].started
+        hedge = core.attempts[0] if has_won else core.beside[0]
+        self._gateway.metrics.hedge(vendor=hedge.target.vendor, outcome="won" if has_won else "lost")
+
+    def _tell_failover(self, failed: Attempt, following: Attempt, ask: Asked) -> None:
+        metrics, source, to = self._gateway.metrics, failed.target, following.target
+        cause = failed.outcome or "canceled"
+        if source is to:
+            metrics.retry(vendor=source.vendor, cause=cause)
+        else:
+            metrics.failover(source=source.vendor, to=to.vendor, phase=failed.phase, cause=cause)
+        if failed.discarded:
+            metrics.discarded(source.vendor, failed.discarded)
+        error = failed.error
+        self._gateway.log.warning(
+            "retry" if source is to else "failover",
+            request_id=ask.request_id,
+            conversation_id=ask.started.conversation_id,
+            message_id=ask.started.message_id,
+            vendor=source.vendor,
+            to=to.vendor,
+            phase=failed.phase,
+            cause=cause,
+            code=error.code if error else None,
+            discarded=failed.discarded,
+            **vendors_words(error),
+        )
+
+    def _write_access_line(self, core: Core, ask: Asked, owner: str, timing: _Timing, *, client_gone: bool) -> None:
         error = core.error
         self._gateway.log.info(
             "message",
@@ -90,7 +133,8 @@ class Reporter:
             outcome=core.outcome,
             cause=core.attempts[-1].outcome,
             code=error.code if error else None,
-            attempts=len(core.attempts),
+            client_gone=client_gone,
+            attempts=len(core.attempts) + len(core.beside),
             events=len(core.answer.log),
             duration=timing.total,
             first_event=timing.first_event,

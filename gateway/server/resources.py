@@ -70,7 +70,8 @@ class ResourceHandler:
                 key=owner,
                 dialect=self._dialect.name,
                 operation=self._operation,
-                conversation_id=request.match_info.get("conversation_id", "")[:MAX_SHOWN] or None,
+                conversation_id=_shown(request, "conversation_id"),
+                message_id=_shown(request, "message_id"),
                 code=code,
                 duration=round(time.monotonic() - began, 4),
                 **vendors_words(failure),
@@ -118,6 +119,10 @@ class ResourceHandler:
     def _count_store_failure(self, error: GatewayError) -> None:
         if error.code == "store_unavailable":
             self._gateway.metrics.store_failure(self._operation)
+
+
+def _shown(request: web.Request, parameter: str) -> str | None:
+    return request.match_info.get(parameter, "")[:MAX_SHOWN] or None
 
 
 def _query(request: web.Request) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 Each `Send` is one write, each `Reset` a real TCP reset. A document (one `Send` that is no event stream) has its length
 in `Content-Length`, everything else is chunked. The play ends with the client's connection. Faults: see `faults.py`.
+`GET /acme/healthz` is answered for every simulator, which is not asked.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from gateway.protocols.base import Head, Pause, Reset, Script, Send, SimulatedRe
 from gateway.simulation.faults import inject
 
 MAX_UPLOAD = 64 * 1024 * 1024
+HEALTH = "/healthz"
 SHUTDOWN = 0.5
 """Seconds that a play may go on after the host was told to stop."""
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -30,6 +32,8 @@ def build_host(simulators: Mapping[str, Simulator]) -> web.Application:
         simulator = simulators.get(name)
         if simulator is None:
             return web.json_response({"error": f"no simulator {name!r}", "simulators": sorted(simulators)}, status=404)
+        if (request.method, path) == ("GET", HEALTH):
+            return web.json_response({"status": "ok"})
         body = await request.read()
         asked = SimulatedRequest(request.method, path, request.headers, dict(request.query), body)
         return await _play(request, inject(simulator.answer(asked), body, name))

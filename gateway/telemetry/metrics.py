@@ -13,7 +13,7 @@ import platform
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import Literal
+from typing import Literal, Protocol
 
 import aiohttp
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
@@ -75,16 +75,42 @@ class _Histogram(Collector):
         yield family
 
 
-class _Pauses(Collector):
-    def __init__(self, left: Callable[[], Iterable[tuple[str, float]]]) -> None:
-        self._left = left
+class VendorHealth(Protocol):
+    """What is shown of a vendor's health; `paused` is seconds."""
+
+    @property
+    def breaker(self) -> Literal["closed", "open", "half_open"]: ...
+    @property
+    def paused(self) -> float: ...
+    @property
+    def retries_left(self) -> float: ...
+    @property
+    def is_refused(self) -> bool: ...
+
+
+class _Health(Collector):
+    def __init__(self, read: Callable[[], Iterable[tuple[str, VendorHealth]]]) -> None:
+        self._read = read
 
     def collect(self) -> Iterator[Metric]:
-        text = "Seconds until a vendor that limits our rate is called again."
-        family = GaugeMetricFamily("gateway_vendor_paused_seconds", text, labels=("vendor",))
-        for vendor, seconds in self._left():
-            family.add_metric((vendor,), seconds)
-        yield family
+        breaker = GaugeMetricFamily(
+            "gateway_breaker_state", "1 for the state that a vendor's breaker is in.", labels=("vendor", "state")
+        )
+        paused = _gauge("gateway_vendor_paused_seconds", "Seconds until a vendor that limits our rate is called again.")
+        budget = _gauge("gateway_retry_budget_left", "Retries that a vendor may be sent now.")
+        refused = _gauge("gateway_credential_refused", "Whether a vendor refused our credential when last asked.")
+        for vendor, health in self._read():
+            for state in ("closed", "open", "half_open"):
+                breaker.add_metric((vendor, state), health.breaker == state)
+            if health.paused:
+                paused.add_metric((vendor,), health.paused)
+            budget.add_metric((vendor,), health.retries_left)
+            refused.add_metric((vendor,), health.is_refused)
+        yield from (breaker, paused, budget, refused)
+
+
+def _gauge(name: str, text: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, text, labels=("vendor",))
 
 
 class Metrics:
@@ -131,6 +157,9 @@ class Metrics:
             "Calls to vendors beside messages (conversations, files, data frames) by how they ended.",
             ("vendor", "operation", "outcome"),
         )
+        self._health_probes = self._counter(
+            "gateway_health_probes", "Times that a vendor was asked for its health.", ("vendor", "outcome")
+        )
         self._recoveries = self._counter(
             "gateway_recoveries",
             "Conversations looked for at a vendor after an attempt that broke off, by what was found.",
@@ -142,8 +171,36 @@ class Metrics:
         self._rebound = self._counter(
             "gateway_rebound_conversations", "Conversations begun anew at a vendor that had lost them.", ("vendor",)
         )
+        self._failovers = self._counter(
+            "gateway_failovers",
+            "Messages that went over to another vendor, by how far the attempt had come that failed, and why it did.",
+            ("from", "to", "phase", "cause"),
+        )
+        self._retries = self._counter(
+            "gateway_retries", "Attempts at a target that had just failed, by why it did.", ("vendor", "cause")
+        )
+        self._hedges = self._counter(
+            "gateway_hedges", "Vendors asked beside another one that had not begun to answer.", ("vendor", "outcome")
+        )
+        self._discarded = self._counter(
+            "gateway_discarded_characters", "Characters of an answer that clients were told to forget.", ("vendor",)
+        )
+        self._catch_ups = self._counter(
+            "gateway_catch_ups", "Vendors told what was said elsewhere in a conversation.", ("vendor",)
+        )
+        self._catch_up_size = self._counter(
+            "gateway_catch_up_characters", "Characters of what vendors were told of conversations.", ("vendor",)
+        )
+        self._left_out = self._counter(
+            "gateway_catch_up_turns_left_out", "Turns that vendors were not told of for want of room.", ("vendor",)
+        )
         self._store_failures = self._counter(
             "gateway_store_failures", "Calls to our store that failed, by what was to be done.", ("operation",)
+        )
+        self._disconnects = self._counter(
+            "gateway_client_disconnects",
+            "Clients that left before the end of an answer, by what became of its run.",
+            ("route", "policy"),
         )
         self._heartbeats = self._counter("gateway_heartbeats", "Heartbeats sent to clients.")
         self._open = 0
@@ -200,9 +257,9 @@ class Metrics:
         gauge = Gauge("gateway_vendor_connections", "Open connections to vendors.", registry=self._registry)
         gauge.set_function(count)
 
-    def watch_pauses(self, left: Callable[[], Iterable[tuple[str, float]]]) -> None:
-        """Reads at each scrape which vendors limit our rate, and for how many seconds they are left alone."""
-        self._registry.register(_Pauses(left))
+    def watch_health(self, read: Callable[[], Iterable[tuple[str, VendorHealth]]]) -> None:
+        """Reads at each scrape how each vendor is."""
+        self._registry.register(_Health(read))
 
     def unknown_vendor_events(self, protocol: str, count: int = 1) -> None:
         self._unknown.add(protocol, count=count)
@@ -227,11 +284,35 @@ class Metrics:
         """`outcome` as an attempt's."""
         self._errands.add(vendor, operation, outcome)
 
+    def health_probe(self, *, vendor: str, outcome: Cause | Literal["ok"]) -> None:
+        self._health_probes.add(vendor, outcome)
+
     def recovery(self, *, vendor: str, outcome: Literal["confirmed", "missed", "abandoned"]) -> None:
         self._recoveries.add(vendor, outcome)
 
+    def failover(self, *, source: str, to: str, phase: str, cause: str) -> None:
+        self._failovers.add(source, to, phase, cause)
+
+    def retry(self, *, vendor: str, cause: str) -> None:
+        self._retries.add(vendor, cause)
+
+    def hedge(self, *, vendor: str, outcome: Literal["won", "lost"]) -> None:
+        self._hedges.add(vendor, outcome)
+
+    def discarded(self, vendor: str, characters: int) -> None:
+        self._discarded.add(vendor, count=characters)
+
+    def catch_up(self, *, vendor: str, characters: int, turns_left_out: int) -> None:
+        self._catch_ups.add(vendor)
+        self._catch_up_size.add(vendor, count=characters)
+        if turns_left_out:
+            self._left_out.add(vendor, count=turns_left_out)
+
     def rebound(self, vendor: str) -> None:
         self._rebound.add(vendor)
+
+    def client_left(self, *, route: str, policy: Literal["cancel", "drain", "continue"]) -> None:
+        self._disconnects.add(route, policy)
 
     def store_failure(self, operation: str) -> None:
         self._store_failures.add(operation)

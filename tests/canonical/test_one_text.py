@@ -88,8 +88,9 @@ def test_a_turn_that_says_nothing_is_no_text(parts: list[AskPart]) -> None:
 def test_what_was_said_elsewhere_stands_in_front_in_one_block() -> None:
     turn = ask(
         TextPart("And now?"),
-        history=[HistoryMessage("system", [TextPart("Be kind")]), HistoryMessage("user", [TextPart("Hi")])],
         missed=[
+            HistoryMessage("system", [TextPart("Be kind")]),
+            HistoryMessage("user", [TextPart("Hi")]),
             HistoryMessage(
                 "user", [FilePart(name="a.pdf"), ImagePart(url="https://x.test"), InputResponsePart("r", approved=True)]
             ),
@@ -115,6 +116,22 @@ def test_a_past_that_says_nothing_adds_nothing() -> None:
     assert as_one_text(ask(TextPart("Hi"), missed=[HistoryMessage("assistant", [TextPart("")])])) == "Hi"
 
 
+def test_turns_that_are_left_out_are_counted() -> None:
+    said = [HistoryMessage("user", [TextPart("Hi")])]
+    assert as_one_text(ask(TextPart("Now"), missed=said, left_out=1)) == (
+        "[Earlier in this conversation]\n(1 earlier turn is left out)\nuser: Hi\n[Now]\nNow"
+    )
+    assert as_one_text(ask(TextPart("Now"), left_out=2)) == (
+        "[Earlier in this conversation]\n(2 earlier turns are left out)\n[Now]\nNow"
+    )
+
+
+def test_a_template_marks_what_was_said_and_is_never_read_in_it() -> None:
+    said = [HistoryMessage("user", [TextPart("What is {now}?")])]
+    turn = ask(TextPart("And {earlier}?"), missed=said, template="<past>{earlier}</past>\n{now}\n<end>")
+    assert as_one_text(turn) == "<past>user: What is {now}?</past>\nAnd {earlier}?\n<end>"
+
+
 def test_a_past_without_a_text_of_the_turn_is_told_alone() -> None:
     turn = ask(ToolResultPart("call_1", 1), missed=[HistoryMessage("user", [TextPart("Hi")])])
     assert as_one_text(turn) == "[Earlier in this conversation]\nuser: Hi"
@@ -124,7 +141,7 @@ def test_a_partial_answer_is_given_to_go_on_with() -> None:
     assert as_one_text(ask(TextPart("Tell me"), partial="Once upon")) == (
         "Tell me\n[Your answer so far; go on where it stops]\nOnce upon"
     )
-    turn = ask(TextPart("Tell me"), partial="Once upon", history=[HistoryMessage("user", [TextPart("Hi")])])
+    turn = ask(TextPart("Tell me"), partial="Once upon", missed=[HistoryMessage("user", [TextPart("Hi")])])
     assert as_one_text(turn) == (
         "[Earlier in this conversation]\nuser: Hi\n[Now]\nTell me\n"
         "[Your answer so far; go on where it stops]\nOnce upon"

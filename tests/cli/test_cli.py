@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tomllib
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -16,6 +17,14 @@ import pytest
 
 from gateway.cli import main
 from gateway.protocols import registry
+from gateway.routing.backoff import BackoffSettings
+from gateway.routing.breaker import BreakerSettings
+from gateway.routing.budget import BudgetSettings
+from gateway.routing.health import HealthSettings
+from gateway.routing.order import Stickiness
+from gateway.routing.plan import Deadlines
+from gateway.routing.probe import ProbeSettings
+from gateway.routing.rules import CatchUp, RouteRules, Speed, TargetRules
 from gateway.settings import load
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -30,6 +39,25 @@ ENVIRON = {
 }
 GATEWAY = [sys.executable, "-m", "gateway"]
 
+HEALTH = """\
+    breaker    opens where 50% of 10 calls or more in 30 s fail: for 30 s, later up to 300 s
+    retries    at most 10 in 10 s, or 20% of the first attempts where that is more
+"""
+ATTEMPTS = """\
+    attempts   at most 6 begin within 120 s; a retry waits up to 0.25 s, later 8 s, for a vendor's hint 60 s
+    catch-up   at most 65536 characters of what a vendor missed
+"""
+ONE = f"""\
+    order      there is one target: nobody else is asked
+{ATTEMPTS}"""
+ALONE = """\
+               connect 5 s, first event 60 s, idle 300 s, total 1800 s
+               fails: 1 retry; nobody else is asked: there is no other target
+               breaks off: the message fails
+               client leaves: the vendor's run is stopped
+    headers after 10 s, a heartbeat every 10 s
+"""
+
 EXPLAINED = f"""\
 listens on     127.0.0.1:8080, for this machine alone
 key            my-team, secret from env GATEWAY_KEY
@@ -41,53 +69,76 @@ vendor hardwire
     at         https://api-hardwire.branmcf.com/api
     email      set, env HARDWIRE_EMAIL
     password   set, env HARDWIRE_PASSWORD
-
+{HEALTH}
 vendor chatbase
     protocol   chatbase (Chatbase)
     at         https://www.chatbase.co/api/v2
     api_key    set, env CHATBASE_API_KEY
-
+{HEALTH}
 vendor dynamiq
     protocol   dynamiq (Dynamiq)
     at         https://api.getdynamiq.ai
     app        https://YOUR-APP-HOSTNAME
     api_key    set, env DYNAMIQ_API_KEY
-
+{HEALTH}
 vendor dimedove
     protocol   dimedove (Dimedove)
     at         https://api.dimedove.com/v1
     api_key    set, env DIMEDOVE_API_KEY
-
+{HEALTH}
 vendor sema4
     protocol   sema4 (Sema4.ai)
     at         https://YOUR-DEPLOYMENT-HOST/tenants/YOUR-TENANT-ID/api/v2
     api_key    set, env SEMA4_API_KEY
-
+{HEALTH}
 route support (the default)
+    order      as below; a conversation stays where it is
+{ATTEMPTS}\
     target 1   chatbase (chatbase), agent "YOUR-AGENT-ID", upstream_stream true
-               connect 5 s, first event 60 s, idle 300 s, total 1800 s
+               connect 5 s, first event 20 s, idle 300 s, total 1800 s
+               fails: 1 retry; another target is asked on the usual codes
+               once sent: another vendor is asked
+               breaks off: the message fails
+               client leaves: the vendor's run is stopped
+    target 2   sema4 (sema4), agent "YOUR-AGENT-ID", authorization "bearer", upstream_stream true
+               connect 5 s, first event 20 s, idle 300 s, total 1800 s
+               fails: 0 retries; another target is asked on the usual codes
+               once sent: another vendor is asked
+               breaks off: the message fails
+               client leaves: the vendor's run is stopped
     headers after 10 s, a heartbeat every 10 s
 
 route research
+    order      drawn by weight; a conversation stays where it is
+{ATTEMPTS}\
     target 1   hardwire (hardwire), model "gpt-4o", upstream_stream true
+               weight 1 of 1.25
                connect 5 s, first event 60 s, idle 300 s, total 1800 s
+               fails: 1 retry; another target is asked on the usual codes
+               once sent: nobody else is asked: all targets are of this vendor
+               breaks off: the message fails
+               client leaves: the vendor's run is stopped
+    target 2   hardwire (hardwire), model "claude-sonnet-4", upstream_stream true
+               weight 0.25 of 1.25
+               connect 5 s, first event 60 s, idle 300 s, total 1800 s
+               fails: 1 retry; another target is asked on the usual codes
+               once sent: nobody else is asked: all targets are of this vendor
+               breaks off: the message fails
+               client leaves: the vendor's run is stopped
     headers after 10 s, a heartbeat every 10 s
 
 route cases
+{ONE}\
     target 1   dynamiq (dynamiq), app "00000000-0000-0000-0000-000000000000"
-               connect 5 s, first event 60 s, idle 300 s, total 1800 s
-    headers after 10 s, a heartbeat every 10 s
-
+{ALONE}
 route shop
+{ONE}\
     target 1   dimedove (dimedove), app "YOUR-APP-ID", upstream_stream true, tool_outputs true
-               connect 5 s, first event 60 s, idle 300 s, total 1800 s
-    headers after 10 s, a heartbeat every 10 s
-
+{ALONE}
 route analysis
+{ONE}\
     target 1   sema4 (sema4), agent "YOUR-AGENT-ID", authorization "bearer", upstream_stream true
-               connect 5 s, first event 60 s, idle 300 s, total 1800 s
-    headers after 10 s, a heartbeat every 10 s
-
+{ALONE}
 """
 
 
@@ -134,17 +185,46 @@ def test_the_demonstration_needs_nothing_from_its_environment(capsys: pytest.Cap
 
 
 def test_every_commented_setting_of_the_shipped_configuration_exists(tmp_path: Path) -> None:
-    text = (CONFIG / "gateway.toml").read_text()
-    setting = re.compile(r"^# (\[\w+\]$|[a-z_]+ = .+)", re.MULTILINE)
-    text = setting.sub(lambda found: found[1], text).replace(
-        'workflow_id = "..."', f'workflow_id = "{"0" * 8}-0000-4000-8000-{"0" * 12}"'
-    )
-    file = tmp_path / "gateway.toml"
-    file.write_text(text)
-    settings = load(file, registry.load(), environ=ENVIRON)
+    settings = load(uncommented(tmp_path), registry.load(), environ=ENVIRON)
     assert (settings.server.port, settings.limits.max_held) == (8080, 65_536)
     assert settings.simulation is not None
     assert settings.simulation.play == {"hardwire": "documented"}
+
+
+def test_every_rule_of_routing_is_shown_in_the_shipped_configuration_with_its_default(tmp_path: Path) -> None:
+    file = uncommented(tmp_path)
+    written = tomllib.loads(file.read_text())
+    route, vendor = written["routes"]["support"], written["vendors"]["hardwire"]
+    shown = {name: set(route[name]) for name in ("stickiness", "backoff", "catch_up", "min_speed", "deadlines")}
+    assert shown == {
+        "stickiness": set(Stickiness.__struct_fields__),
+        "backoff": set(BackoffSettings.__struct_fields__),
+        "catch_up": set(CatchUp.__struct_fields__),
+        "min_speed": set(Speed.__struct_fields__),
+        "deadlines": set(Deadlines.__struct_fields__),
+    }
+    assert {*RouteRules.__struct_fields__, *TargetRules.__struct_fields__} <= set(route)
+    assert set(vendor["breaker"]) == set(BreakerSettings.__struct_fields__)
+    assert set(vendor["retry_budget"]) == set(BudgetSettings.__struct_fields__)
+    assert set(vendor["probe"]) == set(ProbeSettings.__struct_fields__)
+    settings = load(file, registry.load(), environ=ENVIRON)
+    support, health = settings.routes["support"], settings.vendors["hardwire"].health
+    assert support.rules == RouteRules(stickiness=Stickiness(return_after=600.0), hedge_after=1.5)
+    assert support.targets[0].rules == TargetRules(min_speed=Speed(20.0))
+    assert health == HealthSettings(BreakerSettings(slow_after=20.0), probe=ProbeSettings("/liveness"))
+
+
+def uncommented(tmp_path: Path) -> Path:
+    """The shipped configuration with all that is commented out in it."""
+    text = (CONFIG / "gateway.toml").read_text()
+    setting = re.compile(r'^# (\[[\w.]+\]$|[a-z_]+ = .+|    ".+|\]$)', re.MULTILINE)
+    file = tmp_path / "gateway.toml"
+    file.write_text(
+        setting.sub(lambda found: found[1], text).replace(
+            'workflow_id = "..."', f'workflow_id = "{"0" * 8}-0000-4000-8000-{"0" * 12}"'
+        )
+    )
+    return file
 
 
 def test_check_explains_a_public_gateway_with_several_hosts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,6 +241,9 @@ def test_check_explains_a_public_gateway_with_several_hosts(tmp_path: Path, caps
         protocol = "chatbase"
         base_url = "http://127.0.0.1:9/api"
         credentials = {{ api_key = {{ env = "NOT_SET_ANYWHERE", default = "canary" }} }}
+        breaker = {{ minimum = 4, ratio = 0.25, slow_after = 5, slow_ratio = 0.75, open_for = 10 }}
+        retry_budget = {{ share = 0.5, minimum = 2, window = 60 }}
+        probe = {{ path = "/healthz", every = 2.5, timeout = 0.5, failures = 1 }}
         [routes.r]
         targets = [{{ vendor = "v", agent = "x" }}]
         vendor_events = true
@@ -173,6 +256,13 @@ def test_check_explains_a_public_gateway_with_several_hosts(tmp_path: Path, caps
         "simulation     on 127.0.0.1, port 8091",
         f"conversations  in {tmp_path / 'gateway.sqlite3'}",
         "log            info, auto",
+    ]
+    assert shown[10:15] == [
+        "    breaker    opens where 25% of 4 calls or more in 30 s fail: for 10 s, later up to 300 s",
+        "               or where 75% of them have no first event in 5 s",
+        "    retries    at most 2 in 60 s, or 50% of the first attempts where that is more",
+        "    probe      GET /healthz, without credentials, every 2.5 s, for 0.5 s at most",
+        "               bad answers in a row that open the breaker: 1",
     ]
     assert "    vendor events are passed on" in shown
     assert "canary" not in "".join(shown)
@@ -311,19 +401,25 @@ def test_the_demonstration_answers_and_its_log_holds_no_secret() -> None:
         text=True,
     ) as served:
         assert served.stderr is not None
-        listening = json.loads(served.stderr.readline())
-        answers = [
-            ask(listening["url"], {"route": route, "content": "Hello canary-password", "stream": False})
-            for route in listening["routes"]
-        ]
-        served.send_signal(signal.SIGTERM)
-        log = served.stderr.read()
-        assert served.wait(20) == 0
-    assert listening["routes"] == ["chatbase", "dimedove", "dynamiq", "hardwire", "sema4"]
+        try:
+            listening = json.loads(served.stderr.readline())
+            answers = [
+                ask(listening["url"], {"route": route, "content": "Hello canary-password", "stream": False})
+                for route in listening["routes"]
+            ]
+            failing = {"route": "support", "content": "Hello [fault:status-503@hardwire]", "stream": False}
+            answers.append(ask(listening["url"], failing))
+            served.send_signal(signal.SIGTERM)
+            log = served.stderr.read()
+            assert served.wait(20) == 0
+        finally:
+            served.kill()  # a failure must not wait for it
+    assert listening["routes"] == ["chatbase", "dimedove", "dynamiq", "hardwire", "sema4", "support"]
     assert [(answer["vendor"], answer["status"]) for answer in answers] == [
-        (route, "completed") for route in listening["routes"]
+        (vendor, "completed")
+        for vendor in ("chatbase", "dimedove", "dynamiq", "hardwire", "sema4", "hardwire", "chatbase")
     ]
-    assert log.count('"event":"message"') == 5
+    assert log.count('"event":"message"') == 7
     assert "canary" not in log
 
 

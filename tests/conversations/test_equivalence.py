@@ -24,6 +24,7 @@ NOW = datetime(2026, 11, 2, tzinfo=UTC)
 STOPPED = ErrorBody("internal", "the gateway stopped while this message was answered", retryable=False)
 NAMES = ("c0", "c1", "c2")
 OWNERS = ("ann", "bob")
+FINGERPRINTS = (b"1" * 32, b"2" * 32)
 
 names = st.sampled_from(NAMES)
 owners = st.sampled_from(OWNERS)
@@ -32,6 +33,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 keys = st.builds(BindingKey, st.just("acme"), st.sampled_from(["agent-1", "agent-2"]))
 bindings = st.none() | st.builds(Binding, st.dictionaries(texts, texts, max_size=2), st.none() | texts, st.none())
 conversations = st.builds(Conversation, names, owners, moments, moments, st.none() | texts)
+fingerprints = st.none() | st.sampled_from(FINGERPRINTS)
 statuses: st.SearchStrategy[Status] = st.sampled_from(["completed", "failed", "canceled"])
 
 
@@ -88,18 +90,25 @@ class BothStores(RuleBasedStateMachine):
         text=texts,
         completed_at=st.none() | moments,
         changes=st.dictionaries(keys, bindings, max_size=2),
+        fingerprint=fingerprints,
     )
     def end(
         self,
+        *,
         name: str,
         status: Status,
         text: str,
         completed_at: datetime | None,
         changes: dict[BindingKey, Binding | None],
+        fingerprint: bytes | None,
     ) -> None:
         answer = self.running.pop(name, Message("a0", name, "assistant", "running", [], NOW))
         answer = replace(answer, status=status, parts=[TextPart(text, 0)], completed_at=completed_at)
-        self.both(lambda store: store.end(name, Ending(answer, changes)))
+        self.both(lambda store: store.end(name, Ending(answer, changes, fingerprint)))
+
+    @rule(owner=owners, kind=st.sampled_from("qa"), number=st.integers(0, 30))
+    def message(self, owner: str, kind: str, number: int) -> None:
+        self.both(lambda store: store.message(f"{kind}{number}", owner))
 
     @rule(name=names, owner=owners)
     def delete(self, name: str, owner: str) -> None:
@@ -163,6 +172,7 @@ async def while_held(store: Store, name: str, owner: str, messages: list[Message
         return [
             await outcome(partial(resume, name=name, owner=owner, messages=messages), store),
             await outcome(partial(while_held, name=name, owner=owner, messages=messages), store),
+            *await recognised(store),
         ]
 
 
@@ -170,8 +180,13 @@ async def resume(store: Store, name: str, owner: str, messages: list[Message]) -
     return await store.resume(name, owner, messages)
 
 
+async def recognised(store: Store) -> list[object]:
+    return [await store.recognise(owner, fingerprint) for owner in OWNERS for fingerprint in FINGERPRINTS]
+
+
 async def everything(store: Store) -> object:
     found: list[object] = [await store.conversations(owner, PageOf(100)) for owner in OWNERS]
+    found += await recognised(store)
     for name in NAMES:
         for owner in OWNERS:
             found += [await outcome(partial(read, name=name, owner=owner), store) for read in READS]

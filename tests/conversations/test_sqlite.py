@@ -23,7 +23,7 @@ from gateway.canonical.errors import ErrorBody, GatewayError
 from gateway.canonical.message import Message, TextPart
 from gateway.canonical.resources import Page, PageOf
 from gateway.conversations.sqlite import SqliteStore
-from gateway.conversations.store import Binding, BindingKey, Conversation, Ending
+from gateway.conversations.store import Binding, BindingKey, Conversation, Ending, StoredFile
 
 NOW = datetime(2026, 11, 2, 12, 30, tzinfo=UTC)
 ALL = PageOf(100)
@@ -34,7 +34,10 @@ C2 = Conversation("c2", "ann", NOW, NOW)
 QUESTION = Message("q1", "c1", "user", "completed", [TextPart("Hi")], NOW)
 RUNNING = Message("a1", "c1", "assistant", "running", [], NOW, route="support")
 ANSWER = Message("a1", "c1", "assistant", "completed", [TextPart("Hello", 0)], NOW, NOW, "stop", route="support")
-ENDING = Ending(ANSWER, {KEY: BINDING})
+FINGERPRINT = bytes(range(32))
+LATER_FINGERPRINT = bytes(range(32, 64))
+ENDING = Ending(ANSWER, {KEY: BINDING}, FINGERPRINT)
+ENDING_2 = Ending(replace(ANSWER, id="a2"), {}, LATER_FINGERPRINT)
 CANCELED = replace(RUNNING, status="canceled")
 QUESTION_2 = replace(QUESTION, id="q2")
 RUNNING_2 = replace(RUNNING, id="a2")
@@ -54,6 +57,7 @@ LONG_ANSWER = replace(ANSWER, parts=[LONG])
 UNAVAILABLE = ("store_unavailable", "conversations cannot be stored or read now")
 
 CHECKOUT = Path(__file__).parents[2]
+VERSION_1 = Path(__file__).with_name("version-1.sql").read_text()
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
 
@@ -174,6 +178,11 @@ async def transcript(store: SqliteStore) -> list[Message]:
     return (await store.messages("c1", "ann", ALL)).data
 
 
+async def recognised(store: SqliteStore) -> list[str | None]:
+    """By the fingerprint that the first message of c1 leaves, and by that of the second."""
+    return [await store.recognise("ann", fingerprint) for fingerprint in (FINGERPRINT, LATER_FINGERPRINT)]
+
+
 # --- what stays
 
 
@@ -185,6 +194,8 @@ async def test_what_was_stored_is_there_after_a_restart(path: Path) -> None:
         assert store.interrupted == 0
         assert await store.conversation("c1", "ann") == C1
         assert await transcript(store) == [QUESTION, ANSWER]
+        assert await store.message("a1", "ann") == ANSWER
+        assert await recognised(store) == ["c1", None]
         assert await store.resume("c1", "ann", [QUESTION_2, RUNNING_2]) == {KEY: BINDING}
 
 
@@ -256,6 +267,7 @@ async def test_a_process_that_is_killed_leaves_a_failed_message_an_uncertain_bin
         async with opened(path) as store:
             assert store.interrupted == 1
             assert await transcript(store) == [QUESTION, ANSWER, QUESTION_2, replace(INTERRUPTED, id="a2")]
+            assert await recognised(store) == [None, None]
             assert await store.resume("c1", "ann", [replace(QUESTION, id="q3"), replace(RUNNING, id="a3")]) == {
                 KEY: replace(BINDING, uncertain="q2")
             }
@@ -283,7 +295,7 @@ async def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 99")
     before = read(path)
-    assert await reason(path) == "its schema is version 99, and this gateway knows 1 at most"
+    assert await reason(path) == "its schema is version 99, and this gateway knows 2 at most"
     assert read(path) == before
 
 
@@ -354,6 +366,8 @@ async def fate(path: Path) -> str:
             await store.conversations("ann", ALL)
             await store.messages("c1", "ann", ALL)
             await store.bindings("c1", "ann")
+            await store.message("a1", "ann")
+            await store.recognise("ann", FINGERPRINT)
     except GatewayError as error:
         return "refused" if error.message.startswith(f"{path}: ") else error.code
     return "harmless"
@@ -362,7 +376,7 @@ async def fate(path: Path) -> str:
 async def test_a_flipped_byte_is_refused_or_unavailable_or_harmless(path: Path) -> None:
     async with opened(path) as store:
         await begun(store)
-        await store.end("c1", Ending(replace(ANSWER, parts=[TextPart("Hello " * 2000)]), {KEY: BINDING}))
+        await store.end("c1", replace(ENDING, answer=replace(ANSWER, parts=[TextPart("Hello " * 2000)])))
         await store.resume("c1", "ann", [QUESTION_2, RUNNING_2])
     sound = read(path)
     fates = set()
@@ -406,6 +420,96 @@ async def test_a_row_that_cannot_be_read_is_unavailable_and_one_that_runs_refuse
     else:
         async with opened(path) as store:
             assert await store.conversation("c2", "ann") == C2
+
+
+# --- files of an earlier version
+
+
+def dumped(path: Path, script: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(script)
+
+
+def says(path: Path, query: str) -> list[Any]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchall()
+
+
+async def test_a_file_of_version_1_is_brought_to_version_2_and_keeps_what_it_had(path: Path) -> None:
+    dumped(path, VERSION_1)
+    async with opened(path) as store:
+        assert store.interrupted == 1
+        assert await store.conversation("c1", "ann") == replace(C1, title="Holidays", metadata={"team": 7})
+        assert await transcript(store) == [QUESTION, ANSWER]
+        assert await store.files("c1", "ann") == [
+            StoredFile("f1", "c1", KEY, "ref-1", "a.pdf", "application/pdf", 3, NOW)
+        ]
+        assert await store.message("a2", "ann") == replace(INTERRUPTED, id="a2", conversation_id="c2")
+        assert (await store.conversations("bob", ALL)).data == [Conversation("c3", "bob", NOW, NOW)]
+        assert await recognised(store) == [None, None]
+        question, running = replace(QUESTION_2, id="q3"), replace(RUNNING_2, id="a3")
+        assert await store.resume("c1", "ann", [question, running]) == {KEY: BINDING}
+        await store.end("c1", Ending(replace(ANSWER, id="a3"), fingerprint=FINGERPRINT))
+        assert await recognised(store) == ["c1", None]
+    assert says(path, "PRAGMA user_version") == [(2,)]
+    async with opened(path) as store:
+        assert await recognised(store) == ["c1", None]
+
+
+async def test_a_migrated_file_has_the_schema_of_a_new_one(path: Path) -> None:
+    new = path.with_name("new.db")
+    dumped(path, VERSION_1)
+    for file in (path, new):
+        async with opened(file):
+            pass
+    schemas = [says(file, "SELECT name, sql FROM sqlite_schema ORDER BY name") for file in (path, new)]
+    assert schemas[0] == schemas[1]
+
+
+async def test_a_migration_that_fails_leaves_the_file_at_its_version(path: Path) -> None:
+    dumped(path, VERSION_1 + "CREATE INDEX conversations_by_fingerprint ON conversations (title);")
+    schema = "SELECT name, sql FROM sqlite_schema ORDER BY name"
+    before = says(path, schema)
+    assert await reason(path) == "index conversations_by_fingerprint already exists"
+    assert says(path, "PRAGMA user_version") == [(1,)]
+    assert says(path, schema) == before
+
+
+# --- what a call costs the engine
+
+
+async def test_messages_and_fingerprints_are_found_by_an_index(path: Path) -> None:
+    statements: list[str] = []
+    async with opened(path) as store:
+        await begun(store)
+        await store.end("c1", ENDING)
+        await store._call(store._tables._connection.set_trace_callback, statements.append)
+        await store.message("a1", "ann")
+        await store.recognise("ann", FINGERPRINT)
+        await store._call(store._tables._connection.set_trace_callback, None)
+    plans = [[step for *_, step in says(path, f"EXPLAIN QUERY PLAN {statement}")] for statement in statements]
+    assert plans == [
+        [
+            "SEARCH messages USING INDEX sqlite_autoindex_messages_1 (id=?)",
+            "SEARCH conversations USING INDEX sqlite_autoindex_conversations_1 (id=?)",
+        ],
+        ["SEARCH conversations USING INDEX conversations_by_fingerprint (owner=? AND fingerprint=?)"],
+    ]
+
+
+async def test_a_fingerprint_costs_an_ending_no_statement(path: Path) -> None:
+    statements: list[str] = []
+    async with opened(path) as store:
+        await begun(store)
+        await store._call(store._tables._connection.set_trace_callback, statements.append)
+        await store.end("c1", Ending(ANSWER, fingerprint=FINGERPRINT))
+        await store._call(store._tables._connection.set_trace_callback, None)
+    assert [" ".join(statement.split()[:2]) for statement in statements] == [
+        "BEGIN IMMEDIATE",
+        "UPDATE messages",
+        "UPDATE conversations",
+        "COMMIT",
+    ]
 
 
 # --- a file that another process has locked
@@ -463,6 +567,43 @@ async def test_an_ending_that_cannot_be_stored_frees_the_conversation_and_marks_
         assert await store.conversation("c1", "ann") == replace(C1, is_incomplete=True)
 
 
+async def test_after_an_ending_that_cannot_be_stored_no_older_fingerprint_recognises_the_conversation(
+    path: Path,
+) -> None:
+    async with opened(path, busy_timeout=0.1) as store:
+        await begun(store)
+        await store.end("c1", ENDING)
+        assert await recognised(store) == ["c1", None]
+        await store.resume("c1", "ann", [QUESTION_2, RUNNING_2])
+        with locked(path):
+            assert await refused(store.end("c1", ENDING_2)) == UNAVAILABLE
+            assert await recognised(store) == [None, None]
+            assert await store.message("a1", "ann") == ANSWER
+            assert await store.message("a2", "ann") == replace(NOT_STORED, id="a2")
+        assert await recognised(store) == [None, None]
+        await store.create(C2)
+        assert await recognised(store) == [None, None]
+    async with opened(path) as store:
+        assert await recognised(store) == [None, None]
+        assert await store.message("a2", "ann") == replace(NOT_STORED, id="a2")
+        await store.resume("c1", "ann", [replace(QUESTION, id="q3"), replace(RUNNING, id="a3")])
+        await store.end("c1", replace(ENDING, answer=replace(ANSWER, id="a3")))
+        assert await recognised(store) == ["c1", None]
+
+
+async def test_an_ending_that_is_lost_with_the_process_leaves_no_older_fingerprint(path: Path) -> None:
+    async with opened(path, busy_timeout=0.1) as store:
+        await begun(store)
+        await store.end("c1", ENDING)
+        await store.resume("c1", "ann", [QUESTION_2, RUNNING_2])
+        with locked(path):
+            assert await refused(store.end("c1", ENDING_2)) == UNAVAILABLE
+            await store.close()
+    async with opened(path) as store:
+        assert store.interrupted == 1
+        assert await recognised(store) == [None, None]
+
+
 async def test_the_mark_is_written_at_the_end_where_nothing_was_written_since(path: Path) -> None:
     async with opened(path, busy_timeout=0.1) as store:
         await begun(store)
@@ -507,6 +648,7 @@ async def test_a_full_disk_stores_nothing_of_a_message_that_begins(path: Path) -
         long = replace(QUESTION_2, parts=[LONG])
         assert await refused(store.resume("c1", "ann", [long, RUNNING_2])) == UNAVAILABLE
         assert await transcript(store) == [QUESTION, ANSWER]
+        assert await recognised(store) == ["c1", None]
         assert await store.resume("c1", "ann", [QUESTION_2, RUNNING_2]) == {KEY: BINDING}
 
 
@@ -566,6 +708,39 @@ async def test_a_start_whose_caller_leaves_while_it_is_queued_never_was(path: Pa
         assert await store.conversations("ann", ALL) == Page([])
         await begun(store)
         assert await transcript(store) == [QUESTION, RUNNING]
+
+
+async def test_a_start_whose_caller_leaves_takes_the_fingerprint_only_where_it_was_stored(path: Path) -> None:
+    async with opened(path) as store:
+        await begun(store)
+        await store.end("c1", ENDING)
+        async with held(store):
+            caller = asyncio.ensure_future(store.resume("c1", "ann", [QUESTION_2, RUNNING_2]))
+            await asyncio.sleep(0)
+            caller.cancel()
+            await asyncio.wait([caller])
+        assert await recognised(store) == ["c1", None]
+        caller = asyncio.ensure_future(store.resume("c1", "ann", [QUESTION_2, RUNNING_2]))
+        await asyncio.sleep(0)
+        is_stored = threading.Event()
+        told = store._call(is_stored.set)
+        assert is_stored.wait(5)  # with the loop standing still, so that its caller is not told
+        caller.cancel()
+        await told
+        await asyncio.wait([caller])
+        assert await transcript(store) == [QUESTION, ANSWER, QUESTION_2, replace(CANCELED, id="a2")]
+        assert await recognised(store) == [None, None]
+
+
+async def test_a_conversation_whose_next_message_begins_meanwhile_is_not_recognised(path: Path) -> None:
+    async with opened(path) as store:
+        await begun(store)
+        await store.end("c1", ENDING)
+        async with held(store):
+            found = asyncio.ensure_future(store.recognise("ann", FINGERPRINT))
+            resumed = asyncio.ensure_future(store.resume("c1", "ann", [QUESTION_2, RUNNING_2]))
+            await asyncio.sleep(0)
+        assert (await found, await resumed) == (None, {KEY: BINDING})
 
 
 @pytest.mark.parametrize("busy_timeout", [0.1, 30.0])

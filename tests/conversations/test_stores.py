@@ -1,4 +1,5 @@
-"""What every store keeps to: whose conversations are, one message at a time, paging, bindings, files, deleting."""
+"""What every store keeps to: whose conversations are, one message at a time, paging, bindings, files, deleting,
+fingerprints."""
 
 import asyncio
 import base64
@@ -54,6 +55,9 @@ NEXT_QUESTION = replace(QUESTION, id="c1-q2", created_at=LATER)
 NEXT_RUNNING = replace(RUNNING, id="c1-a2", created_at=LATER)
 NEXT_ANSWER = replace(ANSWER, id="c1-a2", created_at=LATER)
 
+FINGERPRINT = bytes(range(32))
+LATER_FINGERPRINT = bytes(range(32, 64))
+
 FILE = StoredFile("f1", "c1", KEY, "ref-1", "a.pdf", "application/pdf", 3, NOW)
 
 
@@ -74,6 +78,7 @@ async def refused(call: Awaitable[object]) -> Refusal:
 
 
 NOT_FOUND: Refusal = ("not_found", "no such conversation", {})
+NO_MESSAGE: Refusal = ("not_found", "no such message", {})
 CONFLICT: Refusal = ("conflict", "another message of this conversation is being answered", {})
 TAKEN: Refusal = ("conflict", "there is a conversation with this id already", {})
 BAD_CURSOR: Refusal = ("bad_request", "$.cursor: it is none that this list gave", {"path": "$.cursor"})
@@ -256,6 +261,126 @@ async def test_what_is_added_meanwhile_stands_on_a_later_page(store: Store) -> N
     assert rest == Page([ANSWER, NEXT_QUESTION, NEXT_RUNNING])
 
 
+async def test_a_message_is_found_by_its_id_whether_it_runs_or_has_ended(store: Store) -> None:
+    earlier = replace(QUESTION, id="h1")
+    await store.begin(C1, [earlier, QUESTION, RUNNING])
+    assert [await store.message(name, "ann") for name in ("h1", "c1-q1", "c1-a1")] == [earlier, QUESTION, RUNNING]
+    ended = store.end("c1", ENDING)
+    assert await store.message("c1-a1", "ann") == ANSWER
+    await ended
+    await store.resume("c1", "ann", [NEXT_QUESTION, NEXT_RUNNING])
+    assert await store.message("c1-a1", "ann") == ANSWER
+    assert await store.message("c1-a2", "ann") == NEXT_RUNNING
+
+
+async def test_a_message_of_nobody_or_of_another_key_does_not_exist(store: Store) -> None:
+    await store.begin(C1, [QUESTION, RUNNING])
+    assert await refused(store.message("c1-a2", "ann")) == NO_MESSAGE
+    assert await refused(store.message("c1", "ann")) == NO_MESSAGE
+    assert await refused(store.message("c1-a1", "bob")) == NO_MESSAGE
+    await store.end("c1", ENDING)
+    await store.delete("c1", "ann")
+    assert await refused(store.message("c1-q1", "ann")) == NO_MESSAGE
+    assert await refused(store.message("c1-a1", "ann")) == NO_MESSAGE
+
+
+# --- recognised by a fingerprint
+
+
+async def leave(store: Store, conversation: Conversation, fingerprint: bytes | None) -> None:
+    """A conversation that begins, and is left with this fingerprint."""
+    question = replace(QUESTION, id=f"{conversation.id}-q1", conversation_id=conversation.id)
+    answer = replace(ANSWER, id=f"{conversation.id}-a1", conversation_id=conversation.id)
+    await store.begin(conversation, [question, replace(answer, status="running", parts=[])])
+    await store.end(conversation.id, Ending(answer, fingerprint=fingerprint))
+
+
+async def test_a_conversation_is_recognised_by_what_its_latest_ending_left(store: Store) -> None:
+    assert await store.recognise("ann", FINGERPRINT) is None
+    await leave(store, C1, FINGERPRINT)
+    assert await store.recognise("ann", FINGERPRINT) == "c1"
+    assert await store.recognise("ann", LATER_FINGERPRINT) is None
+    await store.resume("c1", "ann", [NEXT_QUESTION, NEXT_RUNNING])
+    await store.end("c1", Ending(NEXT_ANSWER, {KEY: BINDING}, LATER_FINGERPRINT))
+    assert await store.recognise("ann", FINGERPRINT) is None
+    assert await store.recognise("ann", LATER_FINGERPRINT) == "c1"
+
+
+async def test_an_ending_without_a_fingerprint_leaves_none(store: Store) -> None:
+    await leave(store, C1, FINGERPRINT)
+    await store.resume("c1", "ann", [NEXT_QUESTION, NEXT_RUNNING])
+    await store.end("c1", Ending(NEXT_ANSWER))
+    assert await store.recognise("ann", FINGERPRINT) is None
+
+
+async def test_a_conversation_that_runs_is_not_recognised(store: Store) -> None:
+    await leave(store, C1, FINGERPRINT)
+    await store.resume("c1", "ann", [NEXT_QUESTION, NEXT_RUNNING])
+    assert await store.recognise("ann", FINGERPRINT) is None
+    ended = store.end("c1", Ending(NEXT_ANSWER, fingerprint=FINGERPRINT))
+    assert await store.recognise("ann", FINGERPRINT) == "c1"
+    await ended
+
+
+async def test_a_conversation_that_is_held_is_not_recognised(store: Store) -> None:
+    await leave(store, C1, FINGERPRINT)
+    async with store.hold("c1", "ann"):
+        assert await store.recognise("ann", FINGERPRINT) is None
+    assert await store.recognise("ann", FINGERPRINT) == "c1"
+
+
+async def test_of_several_that_are_alike_none_is_recognised(store: Store) -> None:
+    for name in ("c1", "c2", "c3"):
+        await leave(store, replace(C1, id=name), FINGERPRINT)
+    assert await store.recognise("ann", FINGERPRINT) is None
+    await store.delete("c3", "ann")
+    assert await store.recognise("ann", FINGERPRINT) is None
+    async with store.hold("c2", "ann"):
+        assert await store.recognise("ann", FINGERPRINT) is None
+    await store.resume("c2", "ann", [NEXT_QUESTION, NEXT_RUNNING])
+    assert await store.recognise("ann", FINGERPRINT) == "c1"
+    await store.end("c2", Ending(NEXT_ANSWER, fingerprint=LATER_FINGERPRINT))
+    assert await store.recognise("ann", FINGERPRINT) == "c1"
+    assert await store.recognise("ann", LATER_FINGERPRINT) == "c2"
+
+
+async def test_what_another_key_left_is_not_recognised(store: Store) -> None:
+    await leave(store, C1, FINGERPRINT)
+    assert await store.recognise("bob", FINGERPRINT) is None
+    await leave(store, replace(C2, owner="bob"), FINGERPRINT)
+    assert await store.recognise("ann", FINGERPRINT) == "c1"
+    assert await store.recognise("bob", FINGERPRINT) == "c2"
+
+
+async def test_what_is_deleted_is_not_recognised_and_does_not_stand_in_the_way(store: Store) -> None:
+    await leave(store, C1, FINGERPRINT)
+    await store.delete("c1", "ann")
+    assert await store.recognise("ann", FINGERPRINT) is None
+    await store.create(C1)
+    assert await store.recognise("ann", FINGERPRINT) is None
+    await leave(store, C2, FINGERPRINT)
+    assert await store.recognise("ann", FINGERPRINT) == "c2"
+
+
+async def test_the_ending_of_what_does_not_run_leaves_no_fingerprint(store: Store) -> None:
+    await leave(store, C1, FINGERPRINT)
+    await store.end("c1", Ending(ANSWER, fingerprint=LATER_FINGERPRINT))
+    await store.end("c1", Ending(NEXT_ANSWER))
+    assert await store.recognise("ann", FINGERPRINT) == "c1"
+    assert await store.recognise("ann", LATER_FINGERPRINT) is None
+
+
+async def test_what_is_done_beside_its_messages_does_not_change_what_a_conversation_is_recognised_by(
+    store: Store,
+) -> None:
+    await leave(store, C1, FINGERPRINT)
+    await store.bind("c1", KEY, BINDING)
+    await store.keep_files([FILE])
+    assert await refused(store.create(C1)) == TAKEN
+    assert await refused(store.resume("c1", "bob", [NEXT_QUESTION, NEXT_RUNNING])) == NOT_FOUND
+    assert await store.recognise("ann", FINGERPRINT) == "c1"
+
+
 # --- the list of conversations
 
 
@@ -412,6 +537,25 @@ async def test_the_oldest_conversation_makes_room_in_memory() -> None:
         await store.create(replace(C1, id=name))
     assert await refused(store.conversation("c1", "ann")) == NOT_FOUND
     assert (await store.conversation("c2", "ann")).id == "c2"
+
+
+async def test_what_made_room_is_neither_found_nor_recognised() -> None:
+    store = MemoryStore(capacity=2)
+    for name in ("c1", "c2", "c3"):
+        await leave(store, replace(C1, id=name), FINGERPRINT)
+    assert await refused(store.message("c1-q1", "ann")) == NO_MESSAGE
+    assert await refused(store.message("c1-a1", "ann")) == NO_MESSAGE
+    assert (await store.message("c2-a1", "ann")).id == "c2-a1"
+    await store.delete("c2", "ann")
+    assert await store.recognise("ann", FINGERPRINT) == "c3"
+
+
+async def test_nothing_is_kept_of_what_memory_forgets() -> None:
+    store = MemoryStore(capacity=1)
+    for name in ("c1", "c2"):
+        await leave(store, replace(C1, id=name), FINGERPRINT)
+    await store.delete("c2", "ann")
+    assert (store._kept, store._places, store._alike) == ({}, {}, {})
 
 
 async def test_a_conversation_that_was_used_is_not_the_oldest() -> None:

@@ -18,12 +18,14 @@ from tests.support.command import Command, configuration, connections_to
 from tests.support.gateway import END, HELLO, START, read_events, told, until
 from tests.support.scripts import (
     HEAD,
+    LAST_CHUNK,
     Hold,
     RawClient,
     Read,
     Repeat,
     ScriptServer,
     Step,
+    Wait,
     Write,
     chunk,
     request,
@@ -52,7 +54,7 @@ protocol = "chatbase"
 base_url = "simulation:chatbase"
 credentials = {{ api_key = {{ env = "NOT_SET_ANYWHERE", default = "key" }} }}
 [routes.support]
-targets = [{{ vendor = "acme", model = "m" }}]
+targets = [{{ vendor = "acme", model = "m"{target} }}]
 [routes.sibling]
 targets = [{{ vendor = "sibling", agent = "a" }}]
 """
@@ -75,9 +77,9 @@ def ask(**fields: object) -> bytes:
 
 @contextlib.asynccontextmanager
 async def served(
-    tmp_path: Path, url: str, credentials: str = COOKIE, *, send_deadline: float = 1
+    tmp_path: Path, url: str, credentials: str = COOKIE, *, send_deadline: float = 1, target: str = ""
 ) -> AsyncIterator[Command]:
-    text = CONFIG.format(url=url, credentials=credentials, send_deadline=send_deadline)
+    text = CONFIG.format(url=url, credentials=credentials, send_deadline=send_deadline, target=target)
     async with Command(configuration(tmp_path, text)) as gateway:
         yield gateway
 
@@ -222,6 +224,122 @@ async def test_a_hundred_clients_that_leave_leave_nothing_behind(tmp_path: Path)
             await (await vendor.connection(number)).left(within=1)
         await until(lambda: gateway.sockets() == sockets, within=2)
         assert await samples(gateway, "gateway_open_streams") == {"": 0}
+
+
+# --- a client that leaves its run behind
+
+
+GOING_ON = {
+    "drain": ', on_disconnect = "drain", drain = 20.0',
+    "continue": ', on_disconnect = "continue"',
+}
+ENDING = [Write(chunk(START)), Write(chunk(HELLO)), Write(chunk(END)), Write(LAST_CHUNK), Hold()]
+BEFORE: dict[str, list[Step]] = {
+    "before the headers": [Read()],
+    "before the first event": [Read(), Write(HEAD)],
+    "before the first content": [Read(), Write(HEAD + chunk(START))],
+    "while the vendor is silent": [Read(), Write(HEAD + chunk(START) + chunk(HELLO))],
+}
+
+
+async def check_goes_on(gateway: Command, policy: str, count: int = 1) -> None:
+    async with asyncio.timeout(5):
+        name, labels = "gateway_client_disconnects_total", f'{{policy="{policy}",route="support"}}'
+        while await samples(gateway, name) != {labels: count}:  # noqa: ASYNC110  (no event is set for it)
+            await asyncio.sleep(0.01)
+    assert await samples(gateway, "gateway_open_streams") == {"": count}
+
+
+async def check_went_on(gateway: Command, count: int = 1) -> None:
+    """What an operator sees of it: messages that were completed, each in one attempt, and clients that had left."""
+    lines = [await gateway.line("message", within=10)]
+    async with asyncio.timeout(10):
+        while len(lines) < count:
+            await asyncio.sleep(0.01)
+            lines = [line for line in gateway.lines if line["event"] == "message"]
+    told = {(line["outcome"], line["cause"], line["client_gone"], line["attempts"]) for line in lines}
+    assert told == {("completed", "completed", True, 1)}
+    assert await samples(gateway, "gateway_attempts_total") == {
+        '{outcome="completed",protocol="hardwire",vendor="acme"}': count
+    }
+    assert await samples(gateway, "gateway_unhandled_errors_total") == {"": 0}
+    assert await samples(gateway, "gateway_open_streams") == {"": 0}
+    assert [each["event"] for each in gateway.lines if each["level"] == "error"] == []
+
+
+@pytest.mark.parametrize(("stream", "leave"), [(True, "reset"), (False, "close")], ids=["stream", "document"])
+@pytest.mark.parametrize("phase", BEFORE)
+@pytest.mark.parametrize("policy", GOING_ON)
+async def test_a_run_that_may_goes_on_once_when_its_client_leaves(
+    policy: str, phase: str, leave: str, tmp_path: Path, *, stream: bool
+) -> None:
+    goes_on = asyncio.Event()
+    before = BEFORE[phase]
+    rest = ENDING[sum(b"start" in step.data for step in before if isinstance(step, Write)) :]
+    script = [*before, Wait(goes_on), *([Write(HEAD)] if phase == "before the headers" else []), *rest]
+    async with ScriptServer(script) as vendor, served(tmp_path, vendor.url, target=GOING_ON[policy]) as gateway:
+        sockets = gateway.sockets()
+        async with RawClient(gateway.url) as client:
+            await client.send(ask(stream=stream))
+            connection = await vendor.connection()
+            await connection.heard(b'"modelId"')
+            getattr(client, leave)()
+            await check_goes_on(gateway, policy)
+        assert connection.leaving is None
+        goes_on.set()
+        await check_went_on(gateway)
+        assert (len(vendor.connections), len(vendor.requests)) == (1, 1)
+        connection.stop()
+        await until(lambda: gateway.sockets() == sockets, within=2)
+
+
+async def test_a_run_that_is_drained_for_too_long_is_stopped(tmp_path: Path) -> None:
+    script = [Read(), Write(HEAD + chunk(START) + chunk(HELLO)), Hold()]
+    target = ', on_disconnect = "drain", drain = 0.7'
+    async with ScriptServer(script) as vendor, served(tmp_path, vendor.url, target=target) as gateway:
+        async with RawClient(gateway.url) as client:
+            await client.send(ask())
+            await client.read_until(b'"delta":"Hello"')
+            client.reset()
+        left_at = time.monotonic()
+        await (await vendor.connection()).left(within=3)
+        assert 0.6 < time.monotonic() - left_at < 2
+        await check_client_is_gone(gateway)
+
+
+@pytest.mark.parametrize("policy", GOING_ON)
+async def test_a_hundred_runs_left_behind_leave_nothing_behind(policy: str, tmp_path: Path) -> None:
+    goes_on = asyncio.Event()
+    script = [Read(), Write(HEAD + chunk(START) + chunk(HELLO)), Wait(goes_on), *ENDING[2:]]
+    async with ScriptServer(script) as vendor, served(tmp_path, vendor.url, target=GOING_ON[policy]) as gateway:
+        sockets = gateway.sockets()
+        async with contextlib.AsyncExitStack() as clients:
+            for _ in range(100):
+                client = await clients.enter_async_context(RawClient(gateway.url))
+                await client.send(ask())
+                await client.read_until(b'"delta":"Hello"')
+        await check_goes_on(gateway, policy, 100)
+        goes_on.set()
+        await check_went_on(gateway, 100)
+        for connection in vendor.connections:
+            connection.stop()
+        await until(lambda: gateway.sockets() == sockets, within=2)
+
+
+@pytest.mark.parametrize("policy", GOING_ON)
+async def test_a_run_goes_on_without_a_client_that_stops_reading(policy: str, tmp_path: Path) -> None:
+    goes_on = asyncio.Event()
+    script = [Read(), Write(HEAD + chunk(START) + FLOOD * 400), Wait(goes_on), *ENDING[2:]]
+    async with (
+        ScriptServer(script) as vendor,
+        served(tmp_path, vendor.url, target=GOING_ON[policy]) as gateway,
+        RawClient(gateway.url, receive_buffer=4096) as client,
+    ):
+        await client.send(ask())
+        await (await vendor.connection()).stalled()
+        await check_goes_on(gateway, policy)
+        goes_on.set()
+        await check_went_on(gateway)
 
 
 # --- a client that does not read

@@ -49,9 +49,9 @@ base_url = "{endless}"
 cookie = {{ env = "NOT_SET_ANYWHERE", default = "a=1" }}
 user_id = {{ env = "NOT_SET_ANYWHERE", default = "u" }}
 [routes.ending]
-targets = [{{ vendor = "ending", model = "m" }}]
+targets = [{{ vendor = "ending", model = "m"{target} }}]
 [routes.endless]
-targets = [{{ vendor = "endless", model = "m" }}]
+targets = [{{ vendor = "endless", model = "m"{target} }}]
 """
 
 ENDLESS = [Read(), Write(HEAD + chunk(START) + chunk(HELLO)), Hold()]
@@ -60,8 +60,9 @@ SHUTTING_DOWN = ("overloaded", "the gateway is shutting down", True)
 JSON_TYPE = "Content-Type: application/json"
 
 
-def served(tmp_path: Path, ending: str, endless: str, grace: float = 1.0) -> Command:
-    return Command(configuration(tmp_path, CONFIG.format(ending=ending, endless=endless, grace=grace)))
+def served(tmp_path: Path, ending: str, endless: str, grace: float = 1.0, target: str = "") -> Command:
+    text = CONFIG.format(ending=ending, endless=endless, grace=grace, target=target)
+    return Command(configuration(tmp_path, text))
 
 
 def ask(route: str, **fields: object) -> bytes:
@@ -199,6 +200,53 @@ async def test_a_client_that_does_not_read_delays_the_end_by_the_send_deadline_a
         began = time.monotonic()
         assert await gateway.ended() == 0
         assert time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize("policy", ['"continue"', '"drain", drain = 60.0'])
+async def test_runs_without_a_client_end_like_the_others_and_are_stored(policy: str, tmp_path: Path) -> None:
+    may_end = asyncio.Event()
+    ending_script = [*[Read(), Write(HEAD + chunk(START) + chunk(HELLO))], Wait(may_end), *told(END)[1:], Hold()]
+    target = f", on_disconnect = {policy}"
+    ids: dict[str, str] = {}
+    async with ScriptServer(ending_script) as ending, ScriptServer(ENDLESS) as endless:
+        async with served(tmp_path, ending.url, endless.url, target=target) as gateway:
+            for route in ("ending", "endless"):
+                async with RawClient(gateway.url) as client:
+                    await client.send(ask(route))
+                    shown = await client.read_until(b'"delta":"Hello"')
+                    ids[route] = shown.partition(b'"message_id":"')[2].partition(b'"')[0].decode()
+            await until_left(gateway, 2)
+            gateway.send_signal(signal.SIGTERM)
+            stopped_at = time.monotonic()
+            await gateway.line("stopping")
+            may_end.set()
+            await gateway.line("message", route="ending")
+            assert time.monotonic() - stopped_at < 0.5
+            await (await endless.connection()).left(within=3)
+            assert 0.8 < time.monotonic() - stopped_at < 2.5
+            assert await gateway.ended() == 0
+        assert [line["event"] for line in gateway.lines if line["level"] == "error"] == []
+        async with (
+            served(tmp_path, ending.url, endless.url, target=target) as again,
+            aiohttp.ClientSession(again.url) as session,
+        ):
+            kept = [(await (await session.get(f"/v1/messages/{ids[route]}")).json()) for route in ("ending", "endless")]
+    assert [message["status"] for message in kept] == ["completed", "failed"]
+    assert [message["parts"][0]["text"] for message in kept] == ["Hello", "Hello"]
+    error = kept[1]["error"]
+    assert (error["code"], error["message"], error["retryable"]) == SHUTTING_DOWN
+
+
+async def until_left(gateway: Command, count: int) -> None:
+    """Until the gateway has noticed that so many clients have gone."""
+    async with asyncio.timeout(5), aiohttp.ClientSession(gateway.url) as session:
+        while True:
+            async with session.get("/metrics") as response:
+                lines = (await response.text()).splitlines()
+            found = [line for line in lines if line.startswith("gateway_client_disconnects_total{")]
+            if sum(float(line.rpartition(" ")[2]) for line in found) == count:
+                return
+            await asyncio.sleep(0.01)
 
 
 async def test_an_idle_gateway_stops_at_once(tmp_path: Path) -> None:

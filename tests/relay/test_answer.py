@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from gateway.canonical.errors import GatewayError
+from gateway.canonical.errors import ErrorBody, GatewayError
 from gateway.canonical.events import (
     Data,
     DataFrame,
@@ -34,8 +34,10 @@ from gateway.canonical.events import (
     VendorEvent,
 )
 from gateway.canonical.laws import check_stream
+from gateway.canonical.message import Part, TextPart
 from gateway.protocols.native.dialect import NativeEncoder
 from gateway.relay.answer import Answer, Limits
+from gateway.routing.rules import Speed
 from tests.support.play import START, STARTED, read_stream
 
 ROUTED = MessageRouted("acme", 1, "m-1")
@@ -156,12 +158,164 @@ def test_what_was_held_before_counts_towards_no_later_attempt() -> None:
     assert (caught.value.code, caught.value.cause) == ("upstream_protocol", "too_large")
 
 
-def test_an_attempt_after_the_commit_takes_nothing_back() -> None:
+BROKEN = ErrorBody("upstream_unavailable", "the connection broke", retryable=True)
+
+
+def broken_off(*, discard: bool) -> Answer:
+    """An answer whose first attempt broke off behind its text, and whose second has begun."""
     answer = new_answer()
     take(answer, TextStarted(0), TextDelta(0, "Hi"))
+    answer.break_off(BROKEN, discard=discard)
     answer.begin("spare", 2)
-    assert answer.assembler.open_events() == [TextCompleted(0, "Hi")]
-    assert answer.has_content is True
+    return answer
+
+
+def switched(*, discard: bool) -> MessageRouted:
+    return MessageRouted("spare", 2, "m-1", "acme", BROKEN, discard)
+
+
+@pytest.mark.parametrize("discard", [True, False])
+def test_a_switch_completes_what_is_open_and_is_told_with_the_first_content_of_the_next_attempt(
+    *, discard: bool
+) -> None:
+    answer = broken_off(discard=discard)
+    assert answer.log[-1] == TextCompleted(0, "Hi")
+    take(answer, TextStarted(1))
+    assert answer.log[-1] == TextCompleted(0, "Hi")
+    take(answer, TextDelta(1, "Ho"))
+    assert answer.log[-3:] == [switched(discard=discard), TextStarted(1), TextDelta(1, "Ho")]
+    assert answer.flows is True
+
+
+@pytest.mark.parametrize(("discard", "kept"), [(True, []), (False, [TextPart("Hi", 0)])])
+def test_what_the_client_is_told_to_forget_is_in_no_message(*, discard: bool, kept: list[Part]) -> None:
+    answer = broken_off(discard=discard)
+    assert answer.parts() == [TextPart("Hi", 0)]
+    take(answer, TextStarted(1), TextDelta(1, "Ho"), TextCompleted(1, "Ho"))
+    assert answer.parts() == [*kept, TextPart("Ho", 1)]
+
+
+def test_a_message_that_fails_before_its_switch_was_told_keeps_what_was_shown() -> None:
+    answer = broken_off(discard=True)
+    take(answer, TextStarted(1))
+    answer.fail(GatewayError("upstream_timeout", "too late"), "req_1", {})
+    assert [type(event) for event in answer.log[-2:]] == [TextCompleted, MessageFailed]
+    assert answer.parts() == [TextPart("Hi", 0)]
+
+
+def test_a_message_that_is_canceled_before_its_switch_was_told_keeps_what_was_shown() -> None:
+    answer = broken_off(discard=True)
+    take(answer, TextStarted(1))
+    answer.end(MessageCanceled("canceled"), {}, None)
+    assert [type(event) for event in answer.log[-2:]] == [TextCompleted, MessageCanceled]
+    assert answer.parts() == [TextPart("Hi", 0)]
+
+
+def test_how_much_was_to_be_forgotten_is_known_by_attempt_once_it_was_told() -> None:
+    answer = broken_off(discard=True)
+    take(answer, TextStarted(1))
+    assert not answer.discarded
+    take(answer, TextDelta(1, "Ho!"))
+    answer.break_off(BROKEN, discard=False)
+    assert (answer.discarded, answer.text()) == ({1: 2}, "Ho!")
+    answer.begin("third", 3)
+    take(answer, TextStarted(2), TextDelta(2, "Hum"))
+    answer.break_off(BROKEN, discard=True)
+    answer.begin("fourth", 4)
+    take(answer, TextStarted(3), TextDelta(3, "Ha"))
+    assert answer.discarded == {1: 2, 3: 6}
+
+
+def test_what_was_kept_counts_towards_the_cap_of_the_message() -> None:
+    answer = new_answer(limits=Limits(message=200))
+    take(answer, TextStarted(0), TextDelta(0, "x" * 120))
+    answer.break_off(BROKEN, discard=False)
+    answer.begin("spare", 2)
+    take(answer, TextStarted(1), TextDelta(1, "x" * 120))
+    with pytest.raises(GatewayError, match="over 200 bytes"):
+        answer.check_size()
+
+
+def test_usage_of_a_broken_attempt_is_told_where_no_other_began() -> None:
+    answer = new_answer()
+    take(answer, TextStarted(0), TextDelta(0, "Hi"), UsageReported(input_tokens=3))
+    answer.break_off(BROKEN, discard=True)
+    answer.begin("spare", 2)
+    answer.fail(GatewayError("upstream_timeout", "too late"), "req_1", {})
+    failed = answer.log[-1]
+    assert isinstance(failed, MessageFailed)
+    assert failed.usage == Usage(input_tokens=3, partial=True)
+
+
+@pytest.mark.parametrize(
+    ("events", "alone"),
+    [
+        ([TextStarted(0), TextDelta(0, "Hi")], True),
+        ([ReasoningStarted(0), ReasoningDelta(0, "hm"), ReasoningCompleted(0, "hm"), Source("s1")], True),
+        ([ToolCallStarted(0, "c", "pay", "vendor")], False),
+        ([Data("chart", 1)], False),
+    ],
+)
+def test_another_vendor_may_go_on_only_where_nothing_was_done_but_to_speak(events: list[Event], *, alone: bool) -> None:
+    answer = new_answer()
+    take(answer, *events)
+    assert answer.is_text_alone() is alone
+
+
+# --- a minimum speed
+
+SPEED = Speed(characters=10, window=2)
+
+
+def probed(*, encoder: bool = True, limits: Limits | None = None) -> Answer:
+    answer = new_answer(limits=limits) if encoder else new_document()
+    answer.begin("acme", 1, SPEED)
+    take(answer, TextStarted(0), TextDelta(0, "slow"))
+    return answer
+
+
+def test_an_answer_is_held_until_it_was_quick_enough() -> None:
+    answer = probed()
+    assert (answer.committed, answer.log) == (False, [STARTED])
+    take(answer, TextDelta(0, "x" * 15))
+    assert (answer.committed, answer.log) == (False, [STARTED])
+    take(answer, TextDelta(0, "x"))
+    assert (answer.committed, answer.lags(START + 10)) == (True, False)
+
+
+@pytest.mark.parametrize("encoder", [True, False])
+def test_an_answer_lags_when_its_window_is_over(*, encoder: bool) -> None:
+    answer = probed(encoder=encoder)
+    assert answer.lags(START + 1.9) is False
+    assert answer.lags(START + 2) is True
+    answer.accept("m-1")
+    assert (answer.lags(START + 9), answer.committed) == (False, encoder)
+
+
+def test_nothing_lags_before_it_has_begun() -> None:
+    answer = new_answer()
+    answer.begin("acme", 1, SPEED)
+    take(answer, TextStarted(0))
+    assert answer.lags(START + 60) is False
+
+
+def test_a_tool_call_is_quick_enough() -> None:
+    answer = probed()
+    take(answer, ToolCallStarted(1, "c", "pay", "vendor"))
+    assert answer.committed is True
+
+
+def test_a_whole_answer_is_quick_enough() -> None:
+    answer = probed()
+    answer.end(MessageCompleted("stop"), {}, "m-1")
+    assert [type(event) for event in answer.log[-2:]] == [TextCompleted, MessageCompleted]
+
+
+def test_no_more_is_held_for_the_sake_of_speed_than_there_is_room_for() -> None:
+    answer = probed(limits=Limits(held=400))
+    for number in range(1, 9):
+        take(answer, StepStarted(number, "x" * 40))
+    assert answer.committed is True
 
 
 def test_text_flows_once_the_first_of_it_was_sent() -> None:

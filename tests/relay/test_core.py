@@ -50,8 +50,7 @@ from gateway.protocols.base import (
 from gateway.protocols.native.dialect import NativeEncoder
 from gateway.relay.answer import Limits
 from gateway.relay.core import Core, Pace
-from gateway.routing.pauses import Pauses
-from gateway.routing.plan import Failure, FirstTarget, Target
+from gateway.routing.plan import Ended, Failure, Target
 from tests.support.fakes import ASK, SPARE, TARGET, Caller, Guest, Parrot, Vocabulary, sse
 from tests.support.play import (
     DOCUMENT,
@@ -64,6 +63,7 @@ from tests.support.play import (
     Recorder,
     answers,
     check,
+    plan_of,
     play,
 )
 
@@ -93,6 +93,7 @@ class InTurn:
 
     def __init__(self, *targets: Target) -> None:
         self.failures: list[Failure] = []
+        self.ended_attempts: list[Ended] = []
         self._left = iter(targets)
 
     def next(self, failure: Failure | None, now: float) -> tuple[Target, float] | None:
@@ -100,6 +101,18 @@ class InTurn:
             self.failures.append(failure)
         target = next(self._left, None)
         return None if target is None else (target, 0.0)
+
+    def again(self, now: float) -> None:
+        """Nothing is counted."""
+
+    def ended(self, ended: Ended, now: float) -> None:
+        self.ended_attempts.append(ended)
+
+    def pause_left(self, now: float) -> float:
+        return 0.0
+
+    def has_other(self, now: float) -> bool:
+        return True
 
 
 def told(*words: bytes) -> Script:
@@ -127,7 +140,7 @@ def begin(make: Any = Parrot, target: Target = TARGET, pace: Pace | None = None)
 
 
 def new_core(make: Any = Parrot, target: Target = TARGET, pace: Pace | None = None) -> Core:
-    plan = FirstTarget((target,), Pauses(), START)
+    plan = plan_of(target)
     return Core(Question(make), plan, NativeEncoder(), START, limits=Limits(), pace=pace or Pace())
 
 
@@ -779,6 +792,12 @@ def test_oddities_are_counted_and_never_told() -> None:
     assert played.core.attempts[0].notices == {"vendor_sequence": 2}
 
 
+def test_bytes_that_are_no_text_are_repaired_and_counted() -> None:
+    words = Vocabulary({"hello\ufffd".encode(): (TextStarted(0), TextDelta(0, "Hello"))})
+    played = run((STREAM, Send(sse(b"hello\xff", b"stop"))), targets=(replace(TARGET, settings=words),))
+    assert (played.core.outcome, played.core.attempts[0].notices) == ("completed", {"repaired_utf8": 1})
+
+
 def test_an_event_that_cannot_be_read_is_the_vendors_fault() -> None:
     played = run(told(b"hello", b"torn"), targets=knowing(torn=(Malformed("expected `str` - at `$.text`"),)))
     error = played.core.error
@@ -914,7 +933,7 @@ def test_a_document_that_failed_half_way_is_asked_for_elsewhere() -> None:
 def test_who_limits_our_rate_is_asked_again_in_the_conversation_that_was_begun() -> None:
     created = (Head(200, {}), Send(b"c-1"))
     limited = (Head(429, {"Retry-After": "3"}),)
-    plan = FirstTarget((TARGET,), Pauses(), START)
+    plan = plan_of(TARGET)
     played = run(created, limited, told(b"hello", b"close", b"stop"), make=Founder, plan=plan)
     assert [request.path for request in played.requests] == ["/create", "/ask", "/ask"]
     assert [attempt.outcome for attempt in played.core.attempts] == ["rate_limited", "completed"]
@@ -1071,6 +1090,23 @@ def test_a_bug_in_what_a_translator_knows_is_internal_too(name: str) -> None:
     assert (played.core.do, played.code) == ("done", "internal")
 
 
+@pytest.mark.parametrize(("word", "outcome"), [(b"stop", "completed"), (b"fault", "failed"), (b"bug", "failed")])
+def test_a_bug_in_the_vendors_ids_at_an_ending_changes_nothing_about_it(word: bytes, outcome: str) -> None:
+    class Nameless(Parrot):
+        vendor_ids = property(lambda _: 1 / 0, lambda *_: None)
+
+        def feed(self, record: Record) -> Iterator[Event | Notice]:
+            for meaning in self._words[record.data]:
+                if isinstance(meaning, Exception):
+                    raise meaning
+                yield meaning
+
+    played = run(told(b"hello", word), make=Nameless, checked=False)
+    assert played.core.outcome == outcome
+    assert [type(bug) for bug in played.core.bugs] == [ZeroDivisionError]
+    assert played.core.attempts[0].vendor_ids == {}
+
+
 def test_a_translator_that_does_not_let_go_is_left() -> None:
     class Clinging(Parrot):
         def requests(self, turn: Turn) -> Calls[None]:
@@ -1115,6 +1151,23 @@ def test_a_client_that_leaves_ends_the_message_where_it_is() -> None:
     core.cancel("client_gone", START + 1)
     assert core.answer.log == [STARTED, ROUTED, *HELLO, MessageCanceled("client_gone", None, IDS)]
     assert (core.outcome, core.attempts[0].outcome) == ("canceled", "client_gone")
+
+
+def test_a_run_that_goes_on_without_its_client_keeps_nobody_waiting() -> None:
+    core = begin(pace=Pace(headers_after=5, heartbeat=5))
+    core.go_on_alone()
+    assert [core.tick(START + second) for second in (5, 10, 15)] == [b""] * 3
+    core.received(sse(b"hello", b"stop"), START + 16)
+    assert (core.answer.heartbeats, core.outcome) == (0, "completed")
+
+
+def test_a_message_whose_failure_cannot_be_told_is_over_all_the_same() -> None:
+    core = begin()
+    core.received(sse(b"hello"), START)
+    assert core.abandon(GatewayError("internal", "the gateway failed"), START + 1) == b""
+    assert (core.do, core.outcome, core.attempts[0].outcome, core.ended_at) == ("done", "failed", "internal", START + 1)
+    assert core.error is not None
+    assert core.error.code == "internal"
 
 
 @pytest.mark.parametrize("words", [(), (b"hello",)])

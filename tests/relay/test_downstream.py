@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -119,6 +120,29 @@ async def test_a_client_that_reads_on_gets_all_of_it_in_order(ask: bytes) -> Non
         else:
             _, _, body = (await client.read_all(within=20)).partition(b"\r\n\r\n")
             assert body == b"".join(b"%05d" % number + BIG for number in range(200))
+
+
+async def test_a_wait_that_is_broken_off_spoils_no_later_one() -> None:
+    waited: list[float] = []
+
+    async def handle(downstream: Downstream, _: web.Request) -> web.StreamResponse:
+        while downstream.write(BIG):
+            pass
+        for wait in (downstream.drain(10), downstream.drain(0.2), downstream.end(BIG, 0.2)):
+            began = time.monotonic()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await wait
+            waited.append(time.monotonic() - began)
+        downstream.abort()
+        raise ClientGone
+
+    async with serving(handle) as url, RawClient(url, receive_buffer=4096) as client:
+        await client.send(ASK)
+        async with asyncio.timeout(5):
+            while len(waited) < 3:  # noqa: ASYNC110  (no event is set for it)
+                await asyncio.sleep(0.01)
+    assert [seconds > 0.1 for seconds in waited] == [True, True, True]
 
 
 async def drain(downstream: Downstream) -> None:

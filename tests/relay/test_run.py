@@ -9,11 +9,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from gateway.canonical.events import MessageCanceled, MessageFailed
 from gateway.protocols.base import Descriptor, Form, FormPart, VendorRequest
 from gateway.protocols.hardwire.translator import HardwireTranslator
+from gateway.protocols.native.dialect import NativeEncoder
 from gateway.protocols.registry import BUILT_IN
 from gateway.relay.relay import Relay
-from tests.support.gateway import END, HELLO, START, RecordingLog, running_gateway, told, until
+from gateway.server.asked import Asked
+from tests.support.gateway import END, HELLO, ONE, SOME, START, RecordingLog, running_gateway, told, until
 from tests.support.scripts import (
     HEAD,
     LAST_CHUNK,
@@ -29,6 +32,7 @@ from tests.support.scripts import (
     chunk,
     response,
 )
+from tests.support.stopping import cancel, running_message
 
 PASSWORD: Any = {"credentials": ["email", "password"]}
 ANSWER = HEAD + chunk(START + HELLO + END) + LAST_CHUNK
@@ -267,8 +271,8 @@ async def test_a_request_that_has_to_wait_waits(tmp_path: Path) -> None:
             connection.stop()
 
 
-def with_requests(requests: Callable[..., Any]) -> Mapping[str, Descriptor]:
-    changed = type("Changed", (HardwireTranslator,), {"requests": requests})
+def with_(**methods: Callable[..., Any]) -> Mapping[str, Descriptor]:
+    changed = type("Changed", (HardwireTranslator,), methods)
     return {**BUILT_IN, "hardwire": msgspec.structs.replace(BUILT_IN["hardwire"], translator=changed)}
 
 
@@ -278,7 +282,7 @@ async def test_a_wait_that_is_too_long_meets_the_first_event_deadline(tmp_path: 
 
     async with (
         ScriptServer([Hold()]) as vendor,
-        running_gateway(tmp_path, vendor.url, protocols=with_requests(requests), deadlines={"connect": 30}) as gateway,
+        running_gateway(tmp_path, vendor.url, protocols=with_(requests=requests), deadlines={"connect": 30}) as gateway,
     ):
         answer = await gateway.ask()
         assert answer.ending == ("failed", "first_event_timeout", "upstream_timeout")
@@ -293,7 +297,7 @@ async def test_a_form_is_sent_as_multipart(tmp_path: Path) -> None:
 
     async with (
         ScriptServer([Read(), Write(response(500, b""))]) as vendor,
-        running_gateway(tmp_path, vendor.url, protocols=with_requests(requests)) as gateway,
+        running_gateway(tmp_path, vendor.url, protocols=with_(requests=requests)) as gateway,
     ):
         await gateway.ask()
         [asked] = vendor.requests
@@ -323,7 +327,7 @@ async def test_documents_between_requests_are_read_whole_and_capped(tmp_path: Pa
             [Read(), Write(response(200, b'{"a":1}')), Read(), *told(START, HELLO, END), Read(), Close()],
             [Read(), Write(large)],
         ) as vendor,
-        running_gateway(tmp_path, vendor.url, protocols=with_requests(requests)) as gateway,
+        running_gateway(tmp_path, vendor.url, protocols=with_(requests=requests)) as gateway,
     ):
         assert (await gateway.ask()).text == "Hello"
         assert seen == [b'{"a":1}']
@@ -331,6 +335,47 @@ async def test_documents_between_requests_are_read_whole_and_capped(tmp_path: Pa
         answer = await gateway.ask()  # its first request finds the kept connection closed, and is repeated
         assert (answer.status, answer.ending) == (502, ("failed", "too_large", "upstream_protocol"))
         assert [asked.target for asked in vendor.requests[-2:]] == ["/first", "/first"]
+
+
+# --- being stopped
+
+
+async def test_a_timeout_that_is_none_of_ours_is_a_bug_and_not_waited_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def prepare(_self: Any, _target: Any) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(Asked, "is_prepared", lambda _self, _target: False)
+    monkeypatch.setattr(Asked, "prepare", prepare)
+    async with running_gateway(tmp_path, "http://127.0.0.1:9", bugs=ONE) as gateway:
+        async with asyncio.timeout(5):
+            answer = await gateway.ask()
+        assert (answer.status, answer.ending) == (500, ("failed", "internal", "internal"))
+
+
+async def test_a_dialect_that_cannot_write_the_end_does_not_keep_a_message_from_being_canceled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = NativeEncoder.event
+
+    def write_all_but_the_end(encoder: NativeEncoder, sequence: int, told: Any) -> bytes:
+        if isinstance(told, (MessageCanceled, MessageFailed)):
+            raise ZeroDivisionError
+        return event(encoder, sequence, told)
+
+    monkeypatch.setattr(NativeEncoder, "event", write_all_but_the_end)
+    script = [Read(), Write(HEAD + chunk(START) + chunk(HELLO)), Hold()]
+    async with (
+        ScriptServer(script) as vendor,
+        running_gateway(tmp_path, vendor.url, bugs=SOME) as gateway,
+        gateway.session.post("/v1/messages", json={"content": "Hi"}) as answer,
+    ):
+        await answer.content.readuntil(b'"delta":"Hello"')
+        message_id = (await running_message(gateway.session))["id"]
+        status, told = await cancel(gateway.session, message_id)
+        assert (status, told["status"]) == (200, "failed")
+        await (await vendor.connection()).left(within=1)
 
 
 # --- the clock of all

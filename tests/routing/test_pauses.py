@@ -17,12 +17,3 @@ def test_a_pause_is_never_shortened() -> None:
     assert pauses.left("acme", 4.0) == 6.0
     pauses.pause("acme", 12.0)
     assert pauses.left("acme", 4.0) == 8.0
-
-
-def test_all_that_are_left_alone_are_told_and_those_that_are_over_forgotten() -> None:
-    pauses = Pauses()
-    pauses.pause("acme", 10.0)
-    pauses.pause("spare", 20.0)
-    assert list(pauses.all_left(5.0)) == [("acme", 5.0), ("spare", 15.0)]
-    assert list(pauses.all_left(15.0)) == [("spare", 5.0)]
-    assert list(pauses.all_left(25.0)) == []

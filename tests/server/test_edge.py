@@ -111,7 +111,7 @@ async def test_every_refusal_has_its_access_line(gateway: Served) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *("/", "/v1", "/v1/messages/", "/v1/nothing", "/V1/messages", "//v1/messages", "/v1/messages/a"),
+        *("/", "/v1", "/v1/messages/", "/v1/nothing", "/V1/messages", "//v1/messages", "/v1/messages/a/b"),
         *("/v1/../healthz", "/v1/%2e%2e/healthz", "/%00", "/%ff", "/v1/messages%2f", "/metrics/../../etc/passwd"),
         "/" + "a" * 4000,
     ],

@@ -1,7 +1,9 @@
 """The small handlers: routes, health, readiness, metrics."""
 
+import hashlib
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.served import DEMO, serving
@@ -29,6 +31,60 @@ async def test_routes_tell_what_a_client_may_ask_for(tmp_path: Path) -> None:
         [{"vendor": "chatbase", "protocol": "chatbase", "agent": "demo-agent", "upstream_stream": True}],
     )
     assert (hardwire["capabilities"]["usage"], chatbase["capabilities"]["usage"]) == ("no", "yes")
+
+
+SUPPORT = """
+[vendors.hardwire.breaker]
+minimum = 1
+[routes.support]
+retries = 0
+targets = [{ vendor = "hardwire", model = "gpt-4o" }, { vendor = "chatbase", agent = "demo-agent" }]
+"""
+
+
+async def test_routes_explain_whom_they_would_ask_now(tmp_path: Path) -> None:
+    async with serving(tmp_path, DEMO + SUPPORT) as gateway:
+        plain = (await gateway.ask("GET", "/v1/routes")).document
+        before = (await gateway.ask("GET", "/v1/routes?explain=true")).document
+        answer = await gateway.post({"route": "support", "content": "[fault:status-500@hardwire]", "stream": False})
+        after = await gateway.ask("GET", "/v1/routes?explain=true")
+    assert answer.document["vendor"] == "chatbase"
+    explained = [route.pop("explain") for route in before["data"]]
+    assert before == plain
+    assert [[target["why"] for target in each["targets"]] for each in explained] == [
+        ["the only target"],
+        ["the only target"],
+        ["first in the order", "asked where those before it fail"],
+    ]
+    hardwire, chatbase = after.document["data"][2]["explain"]["targets"]
+    assert (hardwire["vendor"], hardwire["may_be_asked"], hardwire["breaker"]) == ("hardwire", False, "open")
+    assert (chatbase["may_be_asked"], chatbase["why"]) == (True, "first in the order")
+    assert chatbase["mean_first_text"] > 0
+    assert b"demo-" not in after.body.replace(b"demo-agent", b"")
+    assert b"http" not in after.body
+
+
+@pytest.mark.parametrize(
+    "query", ["explain", "explain=false", "explain=true&explain=true", "explain=true&x=1", "canary"]
+)
+async def test_routes_take_no_other_query(query: str, tmp_path: Path) -> None:
+    async with serving(tmp_path, DEMO) as gateway:
+        reply = await gateway.ask("GET", f"/v1/routes?{query}")
+    assert (reply.status, reply.error["code"], reply.error["details"]) == (
+        400,
+        "bad_request",
+        {"path": "query.explain"},
+    )
+    assert b"canary" not in reply.body
+
+
+async def test_routes_are_explained_to_callers_with_a_key_alone(tmp_path: Path) -> None:
+    key = f'[[keys]]\nid = "a"\nsha256 = "{hashlib.sha256(b"gwk_a").hexdigest()}"\n'
+    async with serving(tmp_path, DEMO + key) as gateway:
+        refused = await gateway.ask("GET", "/v1/routes?explain=true")
+        known = await gateway.ask("GET", "/v1/routes?explain=true", headers={"Authorization": "Bearer gwk_a"})
+    assert (refused.status, refused.error["code"]) == (401, "unauthorized")
+    assert (known.status, known.document["data"][0]["explain"]["strategy"]) == (200, "priority")
 
 
 async def test_a_gateway_that_serves_is_alive_and_ready(tmp_path: Path) -> None:

@@ -131,3 +131,36 @@ async def test_a_pause_is_over_when_its_time_has_come(gateway: Served, acme: She
     began = time.monotonic()
     assert (await say(gateway)).status == 200
     assert time.monotonic() - began < 0.5
+
+
+class Late:
+    """Refuses the first call when it is told to, and no other."""
+
+    def __init__(self, seconds: int) -> None:
+        self.may_refuse = asyncio.Event()
+        self.times: list[float] = []
+        self._refusal = answer(429, retry_after=str(seconds))
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        self.times.append(time.monotonic())
+        if len(self.times) > 1:
+            return web.Response(body=HELLO, content_type="text/event-stream")
+        await self.may_refuse.wait()
+        return await self._refusal(request)
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(2, 200), (9, 429)])
+async def test_who_waits_calls_no_earlier_than_another_message_is_told_meanwhile(
+    gateway: Served, acme: Shelf, seconds: int, status: int
+) -> None:
+    acme.instead["POST /conversations/c1/messages"] = late = Late(seconds)
+    acme.instead["POST /conversations/c2/messages"] = limited = Limited(1)
+    other = asyncio.create_task(say(gateway))
+    await until(lambda: late.times)
+    waiting = asyncio.create_task(say(gateway))
+    await until(lambda: limited.times)
+    late.may_refuse.set()
+    told = time.monotonic()
+    replies = await waiting, await other
+    assert [reply.status for reply in replies] == [status] * 2
+    assert all(called >= told + seconds - 0.01 for called in (*late.times[1:], *limited.times[1:]))

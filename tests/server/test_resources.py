@@ -35,17 +35,22 @@ class Operation(Struct, frozen=True):
     status: int = 200
 
 
+ALL = "/v1/conversations"
+ONE = "/v1/conversations/{conversation}"
+
 OPERATIONS = [
-    Operation("create_conversation", "POST", "", status=201),
-    Operation("list_conversations", "GET", ""),
-    Operation("get_conversation", "GET", "/{conversation}"),
-    Operation("delete_conversation", "DELETE", "/{conversation}", "DELETE /conversations/c1"),
-    Operation("list_messages", "GET", "/{conversation}/messages"),
-    Operation("list_files", "GET", "/{conversation}/files", "GET /conversations/c1/files"),
-    Operation("upload_files", "POST", "/{conversation}/files", "POST /conversations/c1/files", 201),
-    Operation("download_file", "GET", "/{conversation}/files/{file}", "GET /conversations/c1/files/ref%2Fa.txt"),
-    Operation("list_data_frames", "GET", "/{conversation}/data-frames", "GET /conversations/c1/frames"),
-    Operation("read_data_frame", "GET", "/{conversation}/data-frames/sales", "GET /conversations/c1/frames/sales"),
+    Operation("get_message", "GET", "/v1/messages/{message}"),
+    Operation("cancel_message", "POST", "/v1/messages/{message}/cancel"),
+    Operation("create_conversation", "POST", ALL, status=201),
+    Operation("list_conversations", "GET", ALL),
+    Operation("get_conversation", "GET", ONE),
+    Operation("delete_conversation", "DELETE", ONE, "DELETE /conversations/c1"),
+    Operation("list_messages", "GET", f"{ONE}/messages"),
+    Operation("list_files", "GET", f"{ONE}/files", "GET /conversations/c1/files"),
+    Operation("upload_files", "POST", f"{ONE}/files", "POST /conversations/c1/files", 201),
+    Operation("download_file", "GET", f"{ONE}/files/{{file}}", "GET /conversations/c1/files/ref%2Fa.txt"),
+    Operation("list_data_frames", "GET", f"{ONE}/data-frames", "GET /conversations/c1/frames"),
+    Operation("read_data_frame", "GET", f"{ONE}/data-frames/sales", "GET /conversations/c1/frames/sales"),
 ]
 CALLING = [each for each in OPERATIONS if each.call is not None]
 ERRANDS = {"upload_files": "upload_file"}
@@ -70,13 +75,13 @@ async def prepare(gateway: Served) -> dict[str, str]:
     conversation = said.document["conversation_id"]
     stored = await gateway.ask("POST", f"/v1/conversations/{conversation}/files", data=form(("a.txt", b"A")))
     gateway.log.lines.clear()
-    return {"conversation": conversation, "file": stored.document["data"][0]["id"]}
+    return {"message": said.document["id"], "conversation": conversation, "file": stored.document["data"][0]["id"]}
 
 
 async def perform(gateway: Served, operation: Operation, known: dict[str, str], request_id: str = "r-1") -> Any:
     return await gateway.ask(
         operation.method,
-        f"/v1/conversations{operation.path.format(**known)}",
+        operation.path.format(**known),
         data=form(("a.txt", b"A")) if operation.name == "upload_files" else None,
         headers={"X-Request-Id": request_id},
     )
@@ -107,6 +112,7 @@ async def test_each_request_has_one_access_line_and_one_count(operation: Operati
         "dialect": "native",
         "operation": operation.name,
         "conversation_id": known["conversation"] if "{conversation}" in operation.path else None,
+        "message_id": known["message"] if "{message}" in operation.path else None,
         "code": None,
     }
     after = await errands(gateway)
@@ -207,7 +213,7 @@ async def test_a_bug_in_an_upload_frees_the_conversation(tmp_path: Path, acme: S
 
 def odd_requests() -> Iterator[tuple[str, str, dict[str, str]]]:
     for operation in OPERATIONS:
-        path = f"/v1/conversations{operation.path.format(conversation='conv_1', file='file_1')}"
+        path = operation.path.format(message="msg_1", conversation="conv_1", file="file_1")
         yield operation.method, path, {"X-Request-Id": "a b"}
         yield operation.method, path, {"Idempotency-Key": "../x"}
 

@@ -71,6 +71,22 @@ async def test_an_unknown_simulator_is_not_found_among_those_there_are(http: Cli
         assert await answer.json() == {"error": "no simulator 'acne'", "simulators": ["acme", "zeta"]}
 
 
+async def test_every_simulator_is_well_and_is_not_asked_for_it(http: ClientSession) -> None:
+    acme = Echo(DOCUMENT)
+    async with serve_host({"acme": acme}) as url:
+        well = await http.get(f"{url}/acme/healthz")
+        assert (well.status, await well.json()) == (200, {"status": "ok"})
+        assert acme.asked == []
+        assert (await http.get(f"{url}/acne/healthz")).status == 404
+        for method, path in (("POST", "/healthz"), ("GET", "/healthz/"), ("GET", "/v1/healthz")):
+            assert (await http.request(method, f"{url}/acme{path}")).status == 201
+        assert [(asked.method, asked.path) for asked in acme.asked] == [
+            ("POST", "/healthz"),
+            ("GET", "/healthz/"),
+            ("GET", "/v1/healthz"),
+        ]
+
+
 async def test_a_document_has_its_status_headers_and_length(http: ClientSession) -> None:
     async with serve_host({"acme": Echo(DOCUMENT)}) as url:
         answer = await http.post(f"{url}/acme/x")

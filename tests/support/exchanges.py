@@ -31,6 +31,7 @@ from gateway.relay.core import Pace
 from gateway.routing.plan import Deadlines, Target
 from tests.support.play import (
     DOCUMENT,
+    ONCE,
     STREAM,
     Played,
     Question,
@@ -121,18 +122,20 @@ class Exchange(Struct, frozen=True):
         return self.play_with(answers(*scripts))
 
     def play_with(self, vendor: Vendor) -> Played:
-        target = Target("acme", self.protocol, self.settings, self.deadlines)
-        make = DESCRIPTORS[self.protocol].translator
-        assert make is not None
-        make = make if self.goes_back else _for_good(make)
+        target = Target("acme", self.protocol, self.settings, self.deadlines, ONCE)
         question = Question(
-            make,
+            self.make(),
             self.parts,
             vendor_ids=self.vendor_ids,
             stream=self.streams,
             wants_vendor_events=self.wants_vendor_events,
         )
         return play(question, vendor, targets=(target,), credentials=self.credentials, pace=PACE)
+
+    def make(self) -> Make:
+        make = DESCRIPTORS[self.protocol].translator
+        assert make is not None
+        return make if self.goes_back else _for_good(make)
 
     def terminal(self) -> int:
         """After how many bytes of its answer the terminal is whole; a document is whole behind its end."""

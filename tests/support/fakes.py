@@ -10,6 +10,7 @@ A word that means an exception raises it behind the events that stand before it.
 from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.canonical.blocks import Blocks
 from gateway.canonical.errors import GatewayError
@@ -38,6 +39,7 @@ from gateway.protocols.base import (
     refusal,
 )
 from gateway.routing.plan import Deadlines, Target
+from gateway.routing.rules import TargetRules
 
 Meaning = Event | Notice | Exception
 
@@ -65,8 +67,10 @@ class Vocabulary(Struct, frozen=True):
     words: Mapping[bytes, Sequence[Meaning]] = {}
 
 
-TARGET = Target("acme", "parrot", Vocabulary(), Deadlines(connect=5, first_event=20, idle=30, total=120))
-SPARE = Target("spare", "parrot", Vocabulary(), TARGET.deadlines)
+TARGET = Target(
+    "acme", "parrot", Vocabulary(), Deadlines(connect=5, first_event=20, idle=30, total=120), TargetRules(retries=0)
+)
+SPARE = replace(TARGET, vendor="spare")
 
 ASK = VendorRequest("POST", "/ask", framing=SseDecoder, effect="once")
 

@@ -34,7 +34,7 @@ from gateway.canonical.laws import check_stream
 from gateway.protocols.base import Descriptor
 from gateway.protocols.registry import BUILT_IN
 from gateway.telemetry.redaction import Redactor
-from tests.support.scripts import HEAD, LAST_CHUNK, Step, Write, chunk
+from tests.support.scripts import HEAD, LAST_CHUNK, ScriptServer, Step, Write, chunk
 
 CANARY = "canary-6f1d2c"
 """Stands in every credential of the vendor's."""
@@ -58,6 +58,7 @@ def told(*frames: bytes) -> list[Step]:
 
 
 Line = dict[str, Any]
+Samples = dict[tuple[str, tuple[str, ...]], float]
 
 
 class RecordingLog:
@@ -118,6 +119,10 @@ class Answer(Struct, frozen=True):
         return self.events[-1]
 
     @property
+    def document(self) -> Any:
+        return msgspec.json.decode(self.body)
+
+    @property
     def ending(self) -> tuple[str, str, str | None]:
         """Outcome, cause and code as the access line has them."""
         return self.line["outcome"], self.line["cause"], self.line["code"]
@@ -152,12 +157,14 @@ def read_events(body: bytes) -> list[Event]:
 
 
 class RunningGateway:
-    """`lines` is its log."""
-
-    def __init__(self, url: str, session: aiohttp.ClientSession, log: RecordingLog) -> None:
+    def __init__(
+        self, url: str, session: aiohttp.ClientSession, log: RecordingLog, vendors: Mapping[str, ScriptServer]
+    ) -> None:
         self.url = url
         self.session = session
         self.log = log
+        self.vendors = vendors
+        """Those that a test plays, where it gave them names."""
         self.received: list[bytes] = []
         """All that clients were told, for a test that reads by itself to add to."""
         self._asked = 0
@@ -165,37 +172,49 @@ class RunningGateway:
         self._tasks = asyncio.all_tasks()
         self._sockets = open_sockets()
 
-    async def ask(self, text: str = "Hi", **fields: Any) -> Answer:
+    async def ask(self, text: str = "Hi", *, path: str = "/v1/messages", **fields: Any) -> Answer:
         """One message, read to the end of its answer."""
         self._asked += 1
         request_id = f"request-{self._asked}"
         headers = {"X-Request-Id": request_id}
-        async with self.session.post("/v1/messages", json={"content": text, **fields}, headers=headers) as response:
+        async with self.session.post(path, json={"content": text, **fields}, headers=headers) as response:
             body = await response.read()
         answer = Answer(response.status, response.headers, body, await self.line(request_id))
         assert response.headers["X-Request-Id"] == request_id
         self._answers.append(answer)
         return answer
 
+    @property
+    def hits(self) -> dict[str, int]:
+        """How many requests each vendor received."""
+        return {name: len(vendor.requests) for name, vendor in self.vendors.items()}
+
     async def line(self, request_id: str) -> Line:
         """The access line of that request, waited for."""
         await until(lambda: bool(self.log.about(request_id)))
         return self.log.about(request_id)[0]
 
-    async def metrics(self) -> dict[tuple[str, tuple[str, ...]], float]:
+    async def metrics(self) -> Samples:
         """The samples by name and label values, in the order of the labels' names."""
         return _samples(await self._exposition())
 
     async def count(self, name: str, *labels: str) -> float:
         return (await self.metrics()).get((name, labels), 0)
 
+    async def counts(self, name: str) -> dict[tuple[str, ...], float]:
+        """The samples of that name that are not 0, by their labels' values in the order of the labels' names."""
+        return (await self.all_counts(name))[0]
+
+    async def all_counts(self, *names: str) -> list[dict[tuple[str, ...], float]]:
+        """The same of several names, at one moment."""
+        samples = await self.metrics()
+        return [
+            {labels: value for (name, labels), value in samples.items() if name == asked and value} for asked in names
+        ]
+
     async def outcomes(self) -> dict[str, int]:
         """How often attempts ended how."""
-        found: Counter[str] = Counter()
-        for (name, labels), value in (await self.metrics()).items():
-            if name == "gateway_attempts_total":
-                found[labels[0]] += int(value)
-        return dict(found)
+        return _outcomes(await self.metrics())
 
     async def settle(self) -> None:
         """Until tasks and sockets are back where they were at the start; raises `AssertionError` with what is left."""
@@ -206,19 +225,21 @@ class RunningGateway:
 
     async def check(self, bugs: range) -> None:
         await self.settle()
+        exposition = await self._exposition()
+        samples = _samples(exposition)
         assert len(self.log.of("unhandled")) in bugs
-        assert await self.count("gateway_unhandled_errors_total") == len(self.log.of("unhandled"))
-        assert await self.count("gateway_open_streams") == 0
+        assert samples["gateway_unhandled_errors_total", ()] == len(self.log.of("unhandled"))
+        assert samples["gateway_open_streams", ()] == 0
         access = self.log.of("message")
         ids = [line["request_id"] for line in access]
         assert len(ids) == len(set(ids))
-        assert sum((await self.outcomes()).values()) == sum(line["attempts"] for line in access)
+        assert sum(_outcomes(samples).values()) == sum(line["attempts"] for line in access)
         for answer in self._answers:
             if answer.headers["Content-Type"] == "text/event-stream":
                 assert (answer.line["outcome"] == "completed") is isinstance(answer.terminal, MessageCompleted)
         told = [*(answer.body for answer in self._answers), *self.received]
         headers = [repr(sorted(answer.headers.items())).encode() for answer in self._answers]
-        for place in [*told, *headers, repr(self.log.lines).encode(), (await self._exposition()).encode()]:
+        for place in [*told, *headers, repr(self.log.lines).encode(), exposition.encode()]:
             assert CANARY[:7].encode() not in place
 
     async def _exposition(self) -> str:
@@ -249,14 +270,15 @@ async def running_gateway(
     """One route to one vendor, `acme`. `target`, `route` and `tables` are TOML; `bugs`: how many are provoked."""
     secrets = "".join(f'{name} = {{ env = "ACME_{name.upper()}" }}\n' for name in credentials)
     times = ", ".join(f"{name} = {seconds}" for name, seconds in {**QUICK, **deadlines}.items())
-    path = tmp_path / "gateway.toml"
-    path.write_text(f"""
+    text = f"""
 [store]
 kind = "{store}"
 [vendors.acme]
 protocol = "{protocol}"
 base_url = "{base_url}"
 allow_plain_http = true
+[vendors.acme.breaker]
+minimum = 1_000_000
 [vendors.acme.credentials]
 {secrets}
 [routes.support]
@@ -264,10 +286,28 @@ allow_plain_http = true
 [[routes.support.targets]]
 vendor = "acme"
 deadlines = {{ {times} }}
+{"" if "retries" in target else "retries = 0"}
 {target}
 {tables}
-""")
+"""
     environ = {f"ACME_{name.upper()}": f"{name}={CANARY}" for name in credentials}
+    async with gateway_of(tmp_path, text, environ=environ, protocols=protocols, bugs=bugs) as gateway:
+        yield gateway
+
+
+@asynccontextmanager
+async def gateway_of(
+    tmp_path: Path,
+    text: str,
+    *,
+    environ: Mapping[str, str],
+    vendors: Mapping[str, ScriptServer] = {},
+    protocols: Mapping[str, Descriptor] = BUILT_IN,
+    bugs: range = NONE,
+) -> AsyncIterator[RunningGateway]:
+    """The same from a configuration as text."""
+    path = tmp_path / "gateway.toml"
+    path.write_text(text)
     settings = s.load(path, protocols, environ=environ, port=0)
     log = RecordingLog(s.secrets(settings))
     mishaps: list[dict[str, Any]] = []
@@ -277,7 +317,7 @@ deadlines = {{ {times} }}
         running(settings, protocols, log) as url,
         aiohttp.ClientSession(url, connector=connector, read_bufsize=2**20, timeout=PATIENCE) as session,
     ):
-        gateway = RunningGateway(url, session, log)
+        gateway = RunningGateway(url, session, log, vendors)
         yield gateway
         await gateway.check(bugs)
     assert mishaps == []
@@ -307,7 +347,15 @@ def resident_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _samples(exposition: str) -> dict[tuple[str, tuple[str, ...]], float]:
+def _outcomes(samples: Samples) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for (name, labels), value in samples.items():
+        if name == "gateway_attempts_total":
+            found[labels[0]] += int(value)
+    return dict(found)
+
+
+def _samples(exposition: str) -> Samples:
     return {
         (sample.name, tuple(sample.labels[name] for name in sorted(sample.labels))): sample.value
         for family in text_string_to_metric_families(exposition)

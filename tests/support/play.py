@@ -58,8 +58,10 @@ from gateway.relay import rendering
 from gateway.relay.answer import Limits
 from gateway.relay.core import Core, Pace
 from gateway.relay.upstream import split_base_url
-from gateway.routing.pauses import Pauses
-from gateway.routing.plan import FirstTarget, Plan, Target
+from gateway.routing.failover import Failover
+from gateway.routing.health import Health, HealthSettings
+from gateway.routing.plan import Plan, Route, Target
+from gateway.routing.rules import RouteRules, TargetRules
 
 START = 1000.0
 TICK = 0.5
@@ -81,6 +83,7 @@ class Question:
 
     started = STARTED
     request_id = "req_1"
+    can_discard = True
 
     def __init__(
         self,
@@ -97,15 +100,19 @@ class Question:
         self.stream = stream
         self.wants_vendor_events = wants_vendor_events
 
+    def is_prepared(self, target: Target) -> bool:
+        return True
+
     async def prepare(self, target: Target) -> None:
         """Nothing is stored."""
 
-    def turn(self, target: Target) -> Turn:
+    def turn(self, target: Target, partial: str) -> Turn:
         numbers = itertools.count()
         return Turn(
             self._parts,
             lambda: str(uuid.uuid5(uuid.NAMESPACE_URL, str(next(numbers)))),
             vendor_ids=self._vendor_ids,
+            partial=partial,
             stream=self.stream,
         )
 
@@ -173,7 +180,10 @@ class Player:
         core, epoch = self.core, self.core.epoch
         if core.renew:
             self._session = None
-        self._wait(core.not_before - self.now)
+        if core.not_before > self.now:
+            self._wait(core.not_before - self.now)
+            if core.epoch == epoch:
+                self._hear(core.waited(self.now))
         if core.epoch != epoch:
             return
         try:
@@ -251,6 +261,19 @@ class Player:
             self._data.append(data)
 
 
+ONCE = TargetRules(retries=0)
+"""Of a target whose failures are not retried."""
+
+
+def plan_of(*targets: Target, rules: RouteRules | None = None) -> Failover:
+    """Over a route to vendors that are well; random numbers are 0.5."""
+    route = Route("support", targets, rules=rules or RouteRules())
+    health = Health({target.vendor: HealthSettings() for target in targets}, lambda: 0.5)
+    plan = Failover(route, health, home=None, began=START)
+    plan.reserve(START)
+    return plan
+
+
 def lost() -> GatewayError:
     return GatewayError("upstream_unavailable", "the connection broke", cause="reset_midstream")
 
@@ -267,7 +290,7 @@ def play(
 ) -> Played:
     """One message from its start to its end; not yet held against the laws."""
     encoder = NativeEncoder() if question.stream else None
-    plan = plan or FirstTarget(targets, Pauses(), START)
+    plan = plan or plan_of(*targets)
     core = Core(question, plan, encoder, START, limits=limits or Limits(), pace=pace or Pace())
     return Player(core, vendor, credentials).run()
 
@@ -408,5 +431,5 @@ def spelled_texts(log: list[Event]) -> dict[int, str]:
 
 
 def stored_texts(core: Core) -> dict[int, str]:
-    parts = core.answer.assembler.parts()
+    parts = core.answer.parts()
     return {part.block or 0: part.text for part in parts if isinstance(part, TextPart)}

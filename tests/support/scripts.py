@@ -64,7 +64,7 @@ class Read(Step, frozen=True):
 
     async def play(self, connection: "Connection") -> None:
         while not connection.take_request():
-            await connection.news()
+            await connection.more()
 
 
 class ReadHead(Step, frozen=True):
@@ -72,7 +72,7 @@ class ReadHead(Step, frozen=True):
 
     async def play(self, connection: "Connection") -> None:
         while BLANK_LINE not in connection.unread:
-            await connection.news()
+            await connection.more()
 
 
 class Write(Step, frozen=True):
@@ -289,6 +289,12 @@ class Connection(asyncio.Protocol):
         self._news.clear()
         await self._news.wait()
 
+    async def more(self) -> None:
+        """Until bytes came; a peer that sends no more ends the play."""
+        if self.leaving is not None:
+            await Close().play(self)
+        await self.news()
+
     async def write(self, data: bytes) -> None:
         await self._writable.wait()
         self.transport.write(data)
@@ -309,7 +315,8 @@ class Connection(asyncio.Protocol):
             for step in (*script, Close()):
                 await step.play(self)
         finally:
-            self.transport.abort()
+            if not self._gone.is_set():  # asyncio raises where a transport that is gone is aborted
+                self.transport.abort()
 
 
 class ScriptServer:

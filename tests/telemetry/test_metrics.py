@@ -59,6 +59,16 @@ def test_attempts_are_counted_by_their_cause() -> None:
     ]
 
 
+def test_probes_of_vendors_health_are_counted_by_what_came_of_them() -> None:
+    metrics = Metrics("0.1.0")
+    for outcome in ("ok", "connect", "ok"):
+        metrics.health_probe(vendor="acme", outcome=outcome)
+    assert samples(metrics, "gateway_health_probes_total") == [
+        'gateway_health_probes_total{outcome="ok",vendor="acme"} 2.0',
+        'gateway_health_probes_total{outcome="connect",vendor="acme"} 1.0',
+    ]
+
+
 def test_streams_oddities_requests_and_bugs_are_counted() -> None:
     lost = [7]
     metrics = Metrics("0.1.0", lambda: lost[0])

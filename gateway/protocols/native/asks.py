@@ -1,5 +1,7 @@
-"""The canonical API beside messages: what each path below `/v1/conversations` asks.
+"""The canonical API beside posting messages: what each path below `/v1/messages/{id}` and `/v1/conversations` asks.
 
+    GET    /v1/messages/{id}                           the message, as far as it is stored
+    POST   /v1/messages/{id}/cancel                    stops it where it runs -> the message
     POST   /v1/conversations                           {"title"?, "metadata"?} -> a conversation
     GET    /v1/conversations                           ?limit=&cursor= -> a page of them, the latest used first
     GET    /v1/conversations/{id}                      the conversation, and what each vendor calls it
@@ -27,10 +29,12 @@ from gateway.canonical.resources import (
     MAX_PAGE,
     MAX_ROWS,
     Ask,
+    CancelMessage,
     CreateConversation,
     DeleteConversation,
     DownloadFile,
     GetConversation,
+    GetMessage,
     ListConversations,
     ListDataFrames,
     ListFiles,
@@ -46,9 +50,12 @@ from gateway.protocols.base import ClientRequest, DialectRoute, Operation
 
 S = TypeVar("S", bound=Struct)
 
+_MESSAGE = "/v1/messages/{message_id}"
 _CONVERSATION = "/v1/conversations/{conversation_id}"
 
 ROUTES: tuple[DialectRoute, ...] = (
+    DialectRoute("GET", _MESSAGE, "get_message"),
+    DialectRoute("POST", f"{_MESSAGE}/cancel", "cancel_message"),
     DialectRoute("POST", "/v1/conversations", "create_conversation"),
     DialectRoute("GET", "/v1/conversations", "list_conversations"),
     DialectRoute("GET", _CONVERSATION, "get_conversation"),
@@ -150,6 +157,11 @@ def _known(request: ClientRequest, parameter: str, problem: str) -> str:
         raise GatewayError("not_found", problem) from error
 
 
+def _message(request: ClientRequest) -> str:
+    _query(request, _NoQuery)
+    return _known(request, "message_id", "no such message")
+
+
 def _read_get(request: ClientRequest) -> Ask:
     _query(request, _NoQuery)
     return GetConversation(_conversation(request))
@@ -186,6 +198,8 @@ def _column_names(names: list[str], path: str) -> list[str]:
 
 
 ASKS: Mapping[Operation, Callable[[ClientRequest], Ask]] = {
+    "get_message": lambda request: GetMessage(_message(request)),
+    "cancel_message": lambda request: CancelMessage(_message(request)),
     "create_conversation": _read_create,
     "list_conversations": lambda request: ListConversations(_page(request)),
     "get_conversation": _read_get,

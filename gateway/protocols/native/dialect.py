@@ -1,7 +1,7 @@
 """The canonical API, downstream: one JSON request in, the canonical events out as they are.
 
     POST /v1/messages   `MessageRequest` -> an event stream, or with `stream: false` one `Message`
-    /v1/conversations   see `asks.py`
+    the other paths     see `asks.py`
     a frame             id: 3 / event: text.delta / data: {"type":"text.delta","sequence":3,"block":0,"delta":"Hi"}
     heartbeat           a comment
     an error            {"error": {"code", "message", "retryable", ...}}

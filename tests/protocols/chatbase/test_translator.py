@@ -230,8 +230,7 @@ def test_a_message_without_text_is_refused(parts: list[AskPart]) -> None:
 def test_what_was_said_elsewhere_goes_in_front_as_one_block() -> None:
     turn = ask(
         TextPart("And now?"),
-        history=[HistoryMessage("user", [TextPart("Hi")])],
-        missed=[HistoryMessage("assistant", [TextPart("I look.")])],
+        missed=[HistoryMessage("user", [TextPart("Hi")]), HistoryMessage("assistant", [TextPart("I look.")])],
     )
     (request,) = make().requests(turn)
     assert json.loads(bytes_of(request))["message"] == (

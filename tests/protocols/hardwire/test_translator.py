@@ -256,8 +256,7 @@ def sent_text(turn: Turn) -> str:
 def test_what_was_said_elsewhere_goes_before_the_text_in_one_block() -> None:
     turn = ask(
         "And now?",
-        history=[HistoryMessage("user", [TextPart("Hi")])],
-        missed=[HistoryMessage("assistant", [TextPart("I look.")])],
+        missed=[HistoryMessage("user", [TextPart("Hi")]), HistoryMessage("assistant", [TextPart("I look.")])],
     )
     assert sent_text(turn) == ("[Earlier in this conversation]\nuser: Hi\nassistant: I look.\n[Now]\nAnd now?")
 
