@@ -34,7 +34,7 @@ run: $(INSTALLED) ## the gateway on 127.0.0.1:PORT with simulated vendors; Ctrl-
 
 test: $(INSTALLED) ## all tests that need no other program, with coverage
 	$(BIN)/coverage erase
-	$(BIN)/pytest -n 2 $(SWEEPS:%=--ignore=%) --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/pytest -n 4 $(SWEEPS:%=--ignore=%) --cov --cov-report=term --cov-fail-under=90
 	$(BIN)/coverage report --include='$(WHOLE)' --fail-under=100
 	$(BIN)/pytest -n 2 $(SWEEPS)
 

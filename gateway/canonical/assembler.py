@@ -4,7 +4,7 @@
     open_events()     what completes everything still open; a tool call is `cut`, even if its text parses
     parts()           the message's parts so far
 
-One assembler serves one message, across its attempts.
+One assembler serves one attempt; a reader of a whole stream needs only one as well.
 """
 
 from collections.abc import Callable

@@ -65,7 +65,8 @@ PASSWORD = (
 )
 
 JSON_TYPE = "Content-Type: application/json"
-SLOW_CLIENTS = 1000
+MANY_SLOW_CLIENTS = [pytest.param(200, 4), pytest.param(1000, 12, marks=pytest.mark.soak)]
+"""And the seconds after which each is cut."""
 MEMORY_OF_SLOW_CLIENT = 1024 * 1024
 """What the kernel takes before slowness shows was sent, and is kept for the transcript."""
 FLOOD = chunk(b'data: {"type":"content","delta":"%b"}\n\n' % (b"x" * 16_384))
@@ -385,30 +386,33 @@ async def test_a_client_that_reads_slowly_but_steadily_gets_it_all(tmp_path: Pat
     assert answer.count(b"event: text.delta") == 200
 
 
-async def test_a_thousand_clients_that_do_not_read_cost_bounded_memory_and_no_sibling_its_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("count", "send_deadline"), MANY_SLOW_CLIENTS)
+async def test_many_clients_that_do_not_read_cost_bounded_memory_and_no_sibling_its_time(
+    tmp_path: Path, count: int, send_deadline: int
+) -> None:
     script = [Read(), Write(HEAD + chunk(START)), Repeat(FLOOD)]
     async with (
         ScriptServer(script) as vendor,
-        served(tmp_path, vendor.url, send_deadline=12) as gateway,
+        served(tmp_path, vendor.url, send_deadline=send_deadline) as gateway,
         contextlib.AsyncExitStack() as clients,
     ):
         await ask_sibling(gateway)
         before = gateway.rss()
-        for _ in range(SLOW_CLIENTS):
+        for _ in range(count):
             client = await clients.enter_async_context(RawClient(gateway.url, receive_buffer=4096))
             await client.send(ask())
-        connections = [await vendor.connection(number) for number in range(SLOW_CLIENTS)]
+        connections = [await vendor.connection(number) for number in range(count)]
         await asyncio.gather(*(connection.stalled(within=25) for connection in connections))
         for _ in range(10):
             began = time.monotonic()
             events = await ask_sibling(gateway)
             assert time.monotonic() - began < 2.5
             assert isinstance(events[-1], MessageCompleted)
-        assert gateway.rss() - before < SLOW_CLIENTS * MEMORY_OF_SLOW_CLIENT
+        assert gateway.rss() - before < count * MEMORY_OF_SLOW_CLIENT
         await asyncio.gather(*(connection.left(within=20) for connection in connections))
         assert await samples(gateway, "gateway_attempts_total") == {
             '{outcome="completed",protocol="chatbase",vendor="sibling"}': 11,
-            '{outcome="slow_client",protocol="hardwire",vendor="acme"}': SLOW_CLIENTS,
+            '{outcome="slow_client",protocol="hardwire",vendor="acme"}': count,
         }
 
 

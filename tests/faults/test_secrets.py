@@ -63,8 +63,10 @@ protocol = "PROTOCOL"
 base_url = "URL"
 credentials = { CREDENTIALS }
 [routes.hardwire]
+deadlines = { first_event = 2 }
 targets = [{ vendor = "hardwire", model = "m" }]
 [routes.chatbase]
+deadlines = { first_event = 2 }
 targets = [{ vendor = "chatbase", agent = "a" }]
 [routes.scripted]
 targets = [{ vendor = "scripted", TARGET, deadlines = { connect = 1, first_event = 2, idle = 2, total = 4 } }]
