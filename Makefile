@@ -5,7 +5,9 @@ PORT ?= 8080
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
-SWEEPS := tests/relay/test_sweeps.py tests/relay/test_failover_sweep.py# without coverage, which would double their time
+# Sweeps, and tests of the whole from outside: without coverage, which would double their time.
+UNCOUNTED := tests/relay/test_sweeps.py tests/relay/test_failover_sweep.py \
+	tests/faults tests/failover tests/vendors tests/benchmarks
 WHOLE := gateway/canonical/*,gateway/framing/*,gateway/protocols/*
 READY := import urllib.request as u; u.build_opener(u.ProxyHandler({})).open("http://127.0.0.1:$(PORT)/readyz", timeout=1)
 
@@ -34,9 +36,9 @@ run: $(INSTALLED) ## the gateway on 127.0.0.1:PORT with simulated vendors; Ctrl-
 
 test: $(INSTALLED) ## all tests that need no other program, with coverage
 	$(BIN)/coverage erase
-	$(BIN)/pytest -n 4 $(SWEEPS:%=--ignore=%) --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/pytest -n 4 $(UNCOUNTED:%=--ignore=%) --cov --cov-report=term --cov-fail-under=90
 	$(BIN)/coverage report --include='$(WHOLE)' --fail-under=100
-	$(BIN)/pytest -n 2 $(SWEEPS)
+	$(BIN)/pytest -n 4 $(UNCOUNTED)
 
 lint: $(INSTALLED) ## formatting, ruff, mypy
 	$(BIN)/ruff format --check .

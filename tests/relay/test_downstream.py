@@ -252,6 +252,25 @@ async def test_a_client_that_left_is_told_of_at_the_next_step(begun: str) -> Non
     assert "end" in told
 
 
+async def test_a_client_that_left_before_is_told_of_though_there_is_nothing_to_wait_for() -> None:
+    told = asyncio.Event()
+
+    async def handle(downstream: Downstream, asked: web.Request) -> web.StreamResponse:
+        downstream.write(b"id: 0\n\n")
+        assert asked.transport is not None
+        asked.transport.abort()
+        await asyncio.sleep(0.01)
+        with pytest.raises(ClientGone):
+            await downstream.drain(1)
+        told.set()
+        raise ClientGone
+
+    async with serving(handle, is_cancelled=False) as url, RawClient(url) as client:
+        await client.send(ASK)
+        async with asyncio.timeout(2):
+            await told.wait()
+
+
 @pytest.mark.parametrize("leave", [RawClient.reset, RawClient.close], ids=["reset", "close"])
 async def test_waiting_for_a_client_ends_when_it_leaves(leave: Callable[[RawClient], None]) -> None:
     stalled, told = asyncio.Event(), asyncio.Event()

@@ -14,6 +14,8 @@ from gateway.protocols.base import Descriptor, Form, FormPart, VendorRequest
 from gateway.protocols.hardwire.translator import HardwireTranslator
 from gateway.protocols.native.dialect import NativeEncoder
 from gateway.protocols.registry import BUILT_IN
+from gateway.relay import relay
+from gateway.relay.downstream import Downstream
 from gateway.relay.relay import Relay
 from gateway.server.asked import Asked
 from tests.support.gateway import END, HELLO, ONE, SOME, START, RecordingLog, running_gateway, told, until
@@ -23,6 +25,7 @@ from tests.support.scripts import (
     Close,
     Connection,
     Hold,
+    RawClient,
     Read,
     Received,
     Reset,
@@ -30,7 +33,9 @@ from tests.support.scripts import (
     Step,
     Write,
     chunk,
+    request,
     response,
+    unanswered_port,
 )
 from tests.support.stopping import cancel, running_message
 
@@ -337,6 +342,49 @@ async def test_documents_between_requests_are_read_whole_and_capped(tmp_path: Pa
         assert [asked.target for asked in vendor.requests[-2:]] == ["/first", "/first"]
 
 
+# --- a client that reads slowly
+
+
+async def test_a_client_that_reads_on_in_time_gets_it_all(tmp_path: Path) -> None:
+    flood = chunk(b'data: {"type":"content","delta":"%b"}\n\n' % (b"x" * 16_384)) * 300
+    script = [Read(), Write(HEAD + chunk(START) + flood), *told(END)[1:], Hold()]
+    tables = "[limits]\nmax_message = 1_000_000_000"
+    async with (
+        ScriptServer(script) as vendor,
+        running_gateway(tmp_path, vendor.url, tables=tables) as gateway,
+        RawClient(gateway.url, receive_buffer=65_536) as client,
+    ):
+        await client.send(request("POST", "/v1/messages", b'{"content":"Hi"}', ["Content-Type: application/json"]))
+        await (await vendor.connection()).stalled()
+        answer = await client.read_until(b"message.completed", within=10)
+        assert answer.count(b"event: text.delta") == 300
+        client.close()
+        await until(lambda: bool(gateway.log.of("message")))
+        vendor.connections[0].stop()
+
+
+async def test_a_client_that_reads_slowly_while_we_connect_delays_no_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing but heartbeats was sent by then, and there is no vendor to pause."""
+    write = Downstream.write
+
+    def write_to_the_brim(downstream: Downstream, data: bytes) -> bool:
+        write(downstream, data)
+        return False
+
+    monkeypatch.setattr(Downstream, "write", write_to_the_brim)
+    monkeypatch.setattr(relay, "SWEEP_INTERVAL", 0.05)
+    route = "headers_after = 0.1\nheartbeat = 0.1"
+    async with (
+        unanswered_port() as port,
+        running_gateway(tmp_path, f"http://127.0.0.1:{port}", route=route) as gateway,
+    ):
+        answer = await gateway.ask()
+        assert answer.ending == ("failed", "connect_timeout", "upstream_timeout")
+        assert 0.5 < answer.line["duration"] < 1.5
+
+
 # --- being stopped
 
 
@@ -393,8 +441,8 @@ async def test_a_bug_in_one_run_does_not_stop_the_clock_of_all() -> None:
         def sweep(self, _now: float) -> None:
             swept.set()
 
-    async with Relay({}, on_bug=bugs.append) as relay:
-        relay.runs |= {Broken(), Sound()}  # type: ignore[arg-type]  # all that the sweeper asks of a run
+    async with Relay({}, on_bug=bugs.append) as running:
+        running.runs |= {Broken(), Sound()}  # type: ignore[arg-type]  # all that the sweeper asks of a run
         async with asyncio.timeout(2):
             await swept.wait()
             swept.clear()
