@@ -7,7 +7,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 # Sweeps, and tests of the whole from outside: without coverage, which would double their time.
 UNCOUNTED := tests/relay/test_sweeps.py tests/relay/test_failover_sweep.py \
-	tests/faults tests/failover tests/vendors tests/benchmarks
+	tests/faults tests/failover tests/vendors tests/benchmarks tests/conversations tests/cli
 WHOLE := gateway/canonical/*,gateway/framing/*,gateway/protocols/*
 READY := import urllib.request as u; u.build_opener(u.ProxyHandler({})).open("http://127.0.0.1:$(PORT)/readyz", timeout=1)
 
@@ -36,7 +36,7 @@ run: $(INSTALLED) ## the gateway on 127.0.0.1:PORT with simulated vendors; Ctrl-
 
 test: $(INSTALLED) ## all tests that need no other program, with coverage
 	$(BIN)/coverage erase
-	$(BIN)/pytest -n 4 $(UNCOUNTED:%=--ignore=%) --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/pytest -n 3 $(UNCOUNTED:%=--ignore=%) --cov --cov-report=term --cov-fail-under=90
 	$(BIN)/coverage report --include='$(WHOLE)' --fail-under=100
 	$(BIN)/pytest -n 4 $(UNCOUNTED)
 

@@ -52,7 +52,7 @@ async def test_the_commands_shown_work_as_shown(tmp_path: Path) -> None:
     assert shell.returncode == 0, out + told
     asked = len(re.findall(r"\bcurl ", commands()))
     assert (len(re.findall(r"<2\d\d>", told)), asked) == (asked, len(told.splitlines()))
-    assert (out.count("event: message.completed"), out.count("event: message.failed")) == (7, 0)
+    assert (out.count("event: message.completed"), out.count("event: message.failed")) == (8, 0)
     assert '"rows":[[620,"north"],[310,"south"]]' in out
     assert '"copies":{"sema4":"deleted"}' in out
     assert '"copies":{"chatbase":"kept"}' in out
@@ -62,8 +62,8 @@ async def test_the_commands_shown_work_as_shown(tmp_path: Path) -> None:
 def test_every_path_of_the_api_is_used_in_a_command() -> None:
     told = README.split("| request | answer |\n| --- | --- |\n")[1].split("\n\n")[0]
     paths = set(re.findall(r"\| `\w+ /v1(/[\w{}/-]+)` \|", told))
-    script = (
-        commands().replace("$api", "/v1").replace("$conversation", "{conversation_id}").replace("$file", "{file_id}")
-    )
+    script = commands().replace("$api", "/v1")
+    for name in ("conversation", "file", "message"):
+        script = script.replace(f"${name}", f"{{{name}_id}}")
     asked = re.findall(r"/v1(/[\w{}/-]+)", script.replace("data-frames/sales", "data-frames/{name}"))
     assert paths == set(asked)
