@@ -139,6 +139,8 @@ class Core:
         self._limits = limits
         self._pace = pace
         self._streams = encoder is not None
+        self.is_muted = False
+        """Whether nobody is to be kept waiting by a start or by heartbeats, as where the client has gone."""
         self._numbering = Numbering()
         self._partial = ""
         self._response: Response | None = None
@@ -229,16 +231,12 @@ class Core:
             self._check_deadlines(now)
         if self.do != "done" and self.answer.lags(now):
             self._leave_or_accept(now)
-        if self.do != "done" and self._streams:
+        if self.do != "done" and self._streams and not self.is_muted:
             if not self.answer.released and now - self.started_at >= self._headers_after():
                 self.answer.release()
             elif self.answer.released and now - self.answer.last_out >= self._pace.heartbeat:
                 self.answer.heartbeat()
         return self.answer.flush(now)
-
-    def go_on_alone(self) -> None:
-        """The client has gone, and the run goes on: nobody is left to be kept waiting by a start or by heartbeats."""
-        self._streams = False
 
     def cancel(self, reason: Leaving, now: float) -> bytes:
         """The client left, stopped reading, or asked to stop: the vendor's run is dropped."""

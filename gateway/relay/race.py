@@ -5,7 +5,7 @@
 
 Nothing of an answer goes out before one of the two has content (of a document: before one is whole). That one is the
 message from then on, and the other is cancelled: its vendor is left, and its attempts stand in the winner's `beside`.
-One that fails leaves the message to the other. Only targets that may be run twice are ever asked so: see the plan.
+One that fails leaves the message to the other. Until then the first alone keeps the client waiting. Only targets that may be run twice are ever asked so: see the plan.
 """
 
 import asyncio
@@ -56,6 +56,7 @@ class Race:
         try:
             await asyncio.wait(tasks, timeout=self._after)
             if self._may_hedge() and (core := self._hedge(clock())) is not None:
+                core.is_muted = True
                 self._second = self._start(core)
                 if self._first.core.answer.released:
                     core.answer.take_over_release()
@@ -100,11 +101,12 @@ class Race:
         left = set(tasks)
         while True:
             ended, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
-            for task, run in tasks.items():
-                if self._winner is None and task in ended and run.core.outcome != "failed":
-                    self._win(run)
-            if not left:
-                self._win(self._leading)
+            for task in ended:
+                if tasks[task].core.outcome != "failed":
+                    self._win(tasks[task])
+            for task in left:
+                self._win(tasks[task])
+            self._win(self._leading)
             for task, run in tasks.items():
                 if run is self._winner and task.done():
                     return task.result()
@@ -113,6 +115,7 @@ class Race:
         if self._winner is not None:
             return
         self._winner = run
+        run.core.is_muted = False
         loser = self._first if run is self._second else self._second
         if loser is not None:
             loser.cancel("hedged")

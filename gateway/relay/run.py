@@ -126,7 +126,7 @@ class Run:
         if rules.on_disconnect == "cancel":
             self.cancel(reason)
             return
-        self.core.go_on_alone()
+        self.core.is_muted = True
         if rules.on_disconnect == "drain":
             self._ends_at = clock() + rules.drain
 

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from math import inf
 
 import msgspec
 from aiohttp import web
@@ -131,7 +130,7 @@ class Answering:
             plan = Failover(route, gateway.health, home=home, began=posted.began, may_leave=asked.failover)
             self._plan = plan
             plan.reserve(time.monotonic())
-            core = self._new_core(ask, plan, Pace(route.headers_after, route.heartbeat), posted.began)
+            core = self._new_core(ask, plan, posted.began)
         except BaseException as error:
             await self._keeper.refuse(opened, error)
             raise
@@ -178,7 +177,9 @@ class Answering:
         self._is_over.set()
         return stored
 
-    def _new_core(self, ask: Ask, plan: Failover, pace: Pace, now: float) -> Core:
+    def _new_core(self, ask: Ask, plan: Failover, now: float) -> Core:
+        route = self._posted.route
+        pace = Pace(route.headers_after, route.heartbeat)
         encoder = self._dialect.encoder() if self._posted.asked.stream else None
         core = Core(ask, plan, encoder, now, limits=self._gateway.limits, pace=pace)
         core.started_at = self._posted.began
@@ -193,9 +194,8 @@ class Answering:
         return Race(relay.start, core, downstream, after=after, hedge=partial(self._hedge, core.ask, plan))
 
     def _hedge(self, ask: Ask, plan: Failover, now: float) -> Core | None:
-        """A second run never speaks before it has content: its start and its heartbeats are the first's."""
         beside = plan.hedge(now)
-        return None if beside is None else self._new_core(ask, beside, Pace(inf, inf), now)
+        return None if beside is None else self._new_core(ask, beside, now)
 
     async def _respond(
         self, run: Run | Race, answer: Message, downstream: Downstream | None, last: bytes

@@ -139,6 +139,43 @@ async def test_a_start_that_was_sent_is_not_sent_twice(tmp_path: Path) -> None:
         assert answer.kinds == WHOLE
 
 
+BEATING = f"{SOON}\nheaders_after = 0.2\nheartbeat = 0.2"
+
+
+@pytest.mark.usefixtures("quick_sweeper")
+async def test_silence_is_bridged_whoever_of_the_two_is_left(tmp_path: Path) -> None:
+    halting = [*SPOKEN[:4], Sleep(0.7), *SPOKEN[4:]]
+    async with running_targets(tmp_path, pair(SILENT, halting), route=BEATING) as gateway:
+        answer = await gateway.ask()
+        assert said(answer) == "From spare"
+        assert await gateway.count("gateway_heartbeats_total") >= 2
+    failing: list[Step] = [Read(), Sleep(0.3), Reset()]
+    async with running_targets(tmp_path, pair(failing, late(1.2, "Spare")), route=BEATING) as gateway:
+        answer = await gateway.ask()
+        assert said(answer) == "Spare"
+        assert answer.kinds == WHOLE
+        assert await gateway.count("gateway_heartbeats_total") >= 2
+
+
+@pytest.mark.usefixtures("quick_sweeper")
+async def test_a_start_is_sent_once_whatever_the_second_target_says_of_its_headers(tmp_path: Path) -> None:
+    vendors = {
+        "acme": played(SILENT, target=TWICE),
+        "spare": played(late(0.5, "Spare"), target=f"{TWICE}\nheaders_after = 0.1"),
+    }
+    async with running_targets(tmp_path, vendors, route=SOON) as gateway:
+        assert (await gateway.ask()).kinds == WHOLE
+
+
+@pytest.mark.usefixtures("quick_sweeper")
+async def test_where_the_one_that_is_left_fails_too_behind_its_start_the_stream_says_so(tmp_path: Path) -> None:
+    first: list[Step] = [Read(), Sleep(0.15), Reset()]
+    second: list[Step] = [Read(), Sleep(0.7), Reset()]
+    async with running_targets(tmp_path, pair(first, second), route=BEATING) as gateway:
+        answer = await gateway.ask()
+        assert (answer.status, answer.kinds) == (200, ["message.started", "message.failed"])
+
+
 async def test_a_hedge_that_breaks_off_moves_on_by_the_rules(tmp_path: Path) -> None:
     broken: list[Step] = [Read(), Write(LAST_HEAD + chunk(START) + chunk(content("Half"))), Reset()]
     async with running_targets(tmp_path, pair(SILENT, broken), route=SOON) as gateway:

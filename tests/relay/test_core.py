@@ -1155,7 +1155,7 @@ def test_a_client_that_leaves_ends_the_message_where_it_is() -> None:
 
 def test_a_run_that_goes_on_without_its_client_keeps_nobody_waiting() -> None:
     core = begin(pace=Pace(headers_after=5, heartbeat=5))
-    core.go_on_alone()
+    core.is_muted = True
     assert [core.tick(START + second) for second in (5, 10, 15)] == [b""] * 3
     core.received(sse(b"hello", b"stop"), START + 16)
     assert (core.answer.heartbeats, core.outcome) == (0, "completed")

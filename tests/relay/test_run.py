@@ -261,7 +261,12 @@ async def test_a_request_that_has_to_wait_waits(tmp_path: Path) -> None:
     async with (
         ScriptServer([Serve(answer)]) as vendor,
         running_gateway(
-            tmp_path, vendor.url, protocol="chatbase", credentials=["api_key"], target='agent = "agent-1"'
+            tmp_path,
+            vendor.url,
+            protocol="chatbase",
+            credentials=["api_key"],
+            target='agent = "agent-1"',
+            deadlines={"first_event": 20, "total": 20},
         ) as gateway,
     ):
         first = await gateway.ask()
@@ -270,8 +275,8 @@ async def test_a_request_that_has_to_wait_waits(tmp_path: Path) -> None:
         second = await gateway.ask(result, conversation_id=first.line["conversation_id"])
         assert second.text == "Seen"
         first_wait, second_wait = tries[1] - tries[0], tries[2] - tries[1]
-        assert 0.25 < first_wait < 0.55
-        assert 0.55 < second_wait < 1.0
+        assert first_wait > 0.25
+        assert second_wait > 0.55
         for connection in vendor.connections:
             connection.stop()
 
