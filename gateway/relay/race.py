@@ -5,7 +5,8 @@
 
 Nothing of an answer goes out before one of the two has content (of a document: before one is whole). That one is the
 message from then on, and the other is cancelled: its vendor is left, and its attempts stand in the winner's `beside`.
-One that fails leaves the message to the other. Until then the first alone keeps the client waiting. Only targets that may be run twice are ever asked so: see the plan.
+One that fails leaves the message to the other. Until then the first alone keeps the client waiting. Only targets that
+may be run twice are ever asked so: see the plan.
 """
 
 import asyncio
