@@ -24,13 +24,14 @@ from gateway import settings as s
 from gateway.conversations.memory import MemoryStore
 from gateway.conversations.sqlite import SqliteStore
 from gateway.conversations.store import Store
-from gateway.protocols.base import Descriptor, Dialect
+from gateway.protocols.base import Descriptor, Dialect, NoSettings
 from gateway.relay.answer import Limits
 from gateway.relay.relay import Relay
 from gateway.relay.rendering import Vendor
 from gateway.relay.upstream import split_base_url
 from gateway.routing.health import Health
 from gateway.server.application import build_application
+from gateway.server.cors import Cors
 from gateway.server.gateway import Edge, Gateway, Key, Keys, Log
 from gateway.server.listener import CLOSING, Runner
 from gateway.simulation.host import serve_host
@@ -104,7 +105,16 @@ def build_gateway(
             limits.max_document,
         ),
         limits=Limits(limits.max_message, limits.max_held, limits.max_record, limits.max_error_body),
+        cors=Cors(settings.server.cors.origins, settings.server.cors.max_age),
     )
+
+
+def build_dialects(settings: s.Settings, protocols: Protocols) -> list[Dialect]:
+    return [
+        make(settings.dialects[name])
+        for name, descriptor in protocols.items()
+        if (make := descriptor.dialect) is not None
+    ]
 
 
 def serve(settings: s.Settings, protocols: Protocols) -> None:
@@ -136,9 +146,8 @@ async def _serve(settings: s.Settings, protocols: Protocols, log_lines_dropped: 
 
 @asynccontextmanager
 async def _listening(gateway: Gateway, settings: s.Settings, protocols: Protocols) -> AsyncIterator[str]:
-    dialects = [make() for descriptor in protocols.values() if (make := descriptor.dialect) is not None]
     runner = Runner(
-        build_application(gateway, dialects),
+        build_application(gateway, build_dialects(settings, protocols)),
         gateway.dialect,
         settings.server.header_deadline,
         lambda: gateway.metrics.request("unread", 408),
@@ -194,7 +203,7 @@ def _native(protocols: Protocols) -> Dialect:
     make = protocols["native"].dialect
     if make is None:
         raise ValueError("the canonical dialect is missing")
-    return make()
+    return make(NoSettings())
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -1,6 +1,8 @@
 """The configuration: a TOML file becomes frozen Structs, or one `SettingsError` that tells all that is wrong with it.
 
     [server] [log] [limits]   values with defaults: see the Structs of those names
+    [server.cors]             pages of which other origins may call us
+    [dialects.NAME]           what a client-facing protocol may be told: see its own settings
     [store]                   where conversations are kept
     [simulation]              the gateway itself plays vendors on 127.0.0.1:port (0: any free one)
     [[keys]]                  who may call us: `sha256` (64 hex digits), or `secret`, which is hashed here
@@ -58,6 +60,18 @@ Bytes = Annotated[int, Meta(gt=0, le=1 << 40)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 
 
+Origin = Annotated[
+    str, Meta(pattern=r"^(\*|https?://[A-Za-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?)\Z")
+]
+
+
+class Cors(Struct, frozen=True):
+    """Pages of these origins, such as `https://app.example.com`, may call us (`*`: of any); `max_age` is seconds."""
+
+    origins: tuple[Origin, ...] = ()
+    max_age: Annotated[int, Meta(ge=0, le=86_400)] = 600
+
+
 class Server(Struct, frozen=True):
     host: str = "127.0.0.1"
     port: Port = 8080
@@ -67,6 +81,7 @@ class Server(Struct, frozen=True):
     send_deadline: Seconds = 30.0
     """How long a client may leave what we wrote unread."""
     shutdown_grace: Seconds = 10.0
+    cors: Cors = Cors()
 
 
 class Log(Struct, frozen=True):
@@ -142,6 +157,8 @@ class Settings(Struct, frozen=True):
     keys: tuple[Key, ...]
     vendors: dict[str, Vendor]
     routes: dict[str, Route]
+    dialects: dict[str, Struct] = {}
+    """What each client-facing protocol is made with, by name."""
 
 
 class SettingsError(Exception):
@@ -214,6 +231,10 @@ class _Vendor(Struct, frozen=True):
     probe: ProbeSettings | None = None
 
 
+ModelName = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\s*]*\*?\Z")]
+"""A name, or with a `*` at its end what names begin with."""
+
+
 class _Route(Struct, frozen=True):
     """What a route has beside `RouteRules`, and what it says for its targets."""
 
@@ -221,6 +242,7 @@ class _Route(Struct, frozen=True):
     headers_after: ShortSeconds = 10.0
     heartbeat: ShortSeconds = 10.0
     vendor_events: bool = False
+    models: tuple[ModelName, ...] = ()
 
 
 class _Target(Struct, frozen=True):
@@ -247,6 +269,7 @@ class _File(Struct, frozen=True):
     keys: list[_Key] = []
     vendors: dict[str, _Vendor] = {}
     routes: dict[str, dict[str, Any]] = {}
+    dialects: dict[str, dict[str, Any]] = {}
 
 
 _TRUST = frozenset({"deadlines", *TargetRules.__struct_fields__})
@@ -347,8 +370,9 @@ class _Reader:
             reason, _, place = str(error).partition(" - at `$")
             shown = "" if _UNSEEN.intersection(re.split(r"[.\[]", path)) else _shown(raw)
             if get_origin(kind) is Literal:
-                reason = f"expected one of {', '.join(get_args(kind))}"
-                shown += nearest(raw, get_args(kind)) if isinstance(raw, str) else ""
+                choices = list(map(str, get_args(kind)))
+                reason = f"expected one of {', '.join(choices)}"
+                shown += nearest(raw, choices) if isinstance(raw, str) else ""
             return self.refuse(path + place.removesuffix("`"), reason[0].lower() + reason[1:] + shown)
 
 
@@ -379,6 +403,7 @@ class _Loader:
             keys=self._keys(file.keys),
             vendors=self._vendors(file),
             routes=self._routes(file, vendor_names),
+            dialects=self._dialects(file.dialects),
         )
         self._check_exposure(file)
         if self._reader.problems:
@@ -401,6 +426,16 @@ class _Loader:
     def _check_exposure(self, file: _File) -> None:
         if not file.keys and not is_loopback(file.server.host):
             self._refuse("server.host", "without [[keys]] the gateway serves on loopback only, such as 127.0.0.1")
+
+    def _dialects(self, written: dict[str, dict[str, Any]]) -> dict[str, Struct]:
+        doors = {name: found for name, found in self._protocols.items() if found.dialect is not None}
+        for name in sorted(written.keys() - doors.keys()):
+            self._refuse(_join("dialects", name), f"no client speaks that{nearest(name, doors)}")
+        made = {
+            name: self._reader.struct(door.dialect_settings, written.get(name, {}), _join("dialects", name))
+            for name, door in doors.items()
+        }
+        return {name: settings for name, settings in made.items() if settings is not None}
 
     def _default_route(self, file: _File) -> str | None:
         if not file.routes:
@@ -557,8 +592,19 @@ class _Loader:
     # --- routes
 
     def _routes(self, file: _File, vendor_names: set[str]) -> dict[str, Route]:
-        routes = {name: self._route(name, table, file, vendor_names) for name, table in file.routes.items()}
-        return {name: route for name, route in routes.items() if route is not None}
+        made = {name: self._route(name, table, file, vendor_names) for name, table in file.routes.items()}
+        routes = {name: route for name, route in made.items() if route is not None}
+        self._check_models(routes)
+        return routes
+
+    def _check_models(self, routes: dict[str, Route]) -> None:
+        """A name leads to one route."""
+        taken: dict[str, str] = {name: name for name in routes}
+        for route in routes.values():
+            for index, model in enumerate(route.models):
+                if taken.setdefault(model, route.name) != route.name:
+                    path = _join("routes", route.name) + f".models[{index}]"
+                    self._refuse(path, f"{_quoted(model)} leads to the route {_quoted(taken[model])} already")
 
     def _route(self, name: str, table: dict[str, Any], file: _File, vendor_names: set[str]) -> Route | None:
         path = _join("routes", name)
@@ -582,6 +628,7 @@ class _Loader:
             headers_after=entry.headers_after,
             heartbeat=entry.heartbeat,
             vendor_events=entry.vendor_events,
+            models=entry.models,
             rules=rules,
         )
 

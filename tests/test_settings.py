@@ -48,6 +48,10 @@ class Tenant(Struct, frozen=True):
             raise ValueError("this tenant cannot be asked")
 
 
+class Ear(Struct, frozen=True, forbid_unknown_fields=True):
+    version: Literal[5, 6] = 5
+
+
 class AcmeSimulator:
     plays: Mapping[str, str] = {"usual": "an answer", "cut": "no terminal"}
 
@@ -74,7 +78,13 @@ PROTOCOLS = {
         credentials=(frozenset({"cookie"}), frozenset({"email", "password"})),
         bases=frozenset({"files"}),
     ),
-    "listener": Descriptor(name="listener", title="Only for clients", capabilities={}),
+    "listener": Descriptor(
+        name="listener",
+        title="Only for clients",
+        capabilities={},
+        dialect=lambda _: pytest.fail("no dialect is needed"),
+        dialect_settings=Ear,
+    ),
 }
 
 SECRET = "canary-4711-canary"
@@ -326,6 +336,32 @@ def test_a_target_takes_from_its_route_what_it_does_not_say_itself(tmp_path: Pat
             Deadlines(connect=1.0, idle=30.0),
             replace(usual, headers_after=2.0, mid_stream_by_cause={"truncated": "continue"}),
         ),
+    ]
+
+
+def test_a_dialect_is_made_with_its_own_table(tmp_path: Path) -> None:
+    assert read(tmp_path, ACME + SUPPORT).dialects == {"listener": Ear()}
+    table = "[dialects.listener]\nversion = 6\n"
+    assert read(tmp_path, ACME + SUPPORT + table).dialects == {"listener": Ear(6)}
+
+
+def test_a_dialect_that_there_is_not_cannot_be_told_anything(tmp_path: Path) -> None:
+    tables = "[dialects.acme-chat]\n[dialects.listner]\n[dialects.listener]\nversion = 7\nsize = 1\n"
+    assert problems(tmp_path, ACME + SUPPORT + tables) == [
+        "dialects.acme-chat: no client speaks that",
+        'dialects.listner: no client speaks that, did you mean "listener"?',
+        "dialects.listener.size: unknown key",
+        "dialects.listener.version: expected one of 5, 6: 7",
+    ]
+
+
+def test_a_models_name_leads_to_one_route(tmp_path: Path) -> None:
+    other = SUPPORT.replace("support", "other")
+    named = SUPPORT + 'models = ["gpt-4o", "gpt-*", "gpt-4o"]\n'
+    assert read(tmp_path, ACME + named).routes["support"].models == ("gpt-4o", "gpt-*", "gpt-4o")
+    assert problems(tmp_path, ACME + named + other + 'models = ["o1", "gpt-4o", "support"]\n') == [
+        'routes.other.models[1]: "gpt-4o" leads to the route "support" already',
+        'routes.other.models[2]: "support" leads to the route "support" already',
     ]
 
 

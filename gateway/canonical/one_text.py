@@ -91,11 +91,12 @@ def spoken(part: Part) -> str:
 
 def as_line(message: HistoryMessage) -> str:
     """What is told of it; "" where that is nothing."""
-    said = " ".join(filter(None, map(_mention, message.parts)))
+    said = " ".join(filter(None, map(mention, message.parts)))
     return f"{message.role}: {said}" if said else ""
 
 
-def _mention(part: Part) -> str:
+def mention(part: Part) -> str:
+    """A part of what was said as text; "" for what is not told."""
     match part:
         case ToolCallPart():
             return f"(called {part.name} with {_encode(part.arguments).decode()})"

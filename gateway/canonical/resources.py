@@ -1,7 +1,7 @@
 """What a client asks beside posting messages: of one message, and of what a conversation has.
 
     ask      what came in, read by a dialect: `CreateConversation`, `ListFiles`, `ReadDataFrame` ...
-    answer   what goes out: `Message`, `ConversationAnswer`, `FileAnswer`, `Rows` ... and `Page` of any of them
+    answer   what goes out: `Message`, `ConversationAnswer`, `Model`, `Rows` ..., `Page` of any of them, or nothing
 
 A page's cursor is opaque to clients. Bytes of files are neither asked nor answered here: they are streamed past.
 """
@@ -12,6 +12,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from msgspec import Meta, Struct
 
 from gateway.canonical.message import Message
+from gateway.canonical.turn import MessageRequest
 
 T = TypeVar("T")
 
@@ -47,6 +48,47 @@ class GetMessage(Struct, frozen=True):
 
 class CancelMessage(Struct, frozen=True):
     message_id: str
+
+
+class CountTokens(Struct, frozen=True):
+    """How large that message is, without asking it."""
+
+    request: MessageRequest
+
+
+class TokenCount(Struct, frozen=True):
+    """An estimate: no vendor is asked."""
+
+    input_tokens: int
+
+
+class Resume(Struct, frozen=True):
+    """Goes on with the answer that runs in a thread, where one does. A thread is a client's name of a conversation."""
+
+    thread: str
+
+
+class Stop(Struct, frozen=True):
+    """Cancels the answer that runs in a thread, where one does."""
+
+    thread: str
+
+
+# --- models
+
+
+class ListModels(Struct, frozen=True): ...
+
+
+class GetModel(Struct, frozen=True):
+    name: str
+
+
+class Model(Struct, frozen=True):
+    """What a client may ask for by that name: a route, since `created_at`, when the gateway began to serve it."""
+
+    name: str
+    created_at: datetime
 
 
 # --- conversations
@@ -176,6 +218,11 @@ class Rows(Struct, frozen=True):
 Ask = (
     GetMessage
     | CancelMessage
+    | CountTokens
+    | Resume
+    | Stop
+    | ListModels
+    | GetModel
     | CreateConversation
     | ListConversations
     | GetConversation
@@ -190,6 +237,9 @@ Ask = (
 
 Result = (
     Message
+    | TokenCount
+    | Model
+    | Page[Model]
     | ConversationAnswer
     | DeletedAnswer
     | FileAnswer

@@ -31,10 +31,25 @@ class Tool(Strict, frozen=True):
     name: Annotated[str, Meta(min_length=1, max_length=128)]
     description: str | None = None
     parameters: dict[str, Any] = {}
+    strict: bool | None = None
+    """Whether the arguments must fit the schema."""
 
 
 class NamedTool(Strict, frozen=True):
     name: Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class ResponseFormat(Strict, frozen=True):
+    """What the text of an answer is to be; `schema`, which it then must fit where `strict`, goes with `json_schema`."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    name: str | None = None
+    description: str | None = None
+    schema: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+Effort = Literal["none", "minimal", "low", "medium", "high"]
 
 
 class Parameters(Strict, frozen=True):
@@ -43,7 +58,8 @@ class Parameters(Strict, frozen=True):
     max_output_tokens: Annotated[int, Meta(ge=1)] | None = None
     stop: list[str] = []
     seed: int | None = None
-    response_format: dict[str, Any] | None = None
+    response_format: ResponseFormat | None = None
+    reasoning_effort: Effort | None = None
 
 
 class HistoryMessage(Strict, frozen=True):

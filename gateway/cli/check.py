@@ -38,6 +38,8 @@ def _server(loaded: Settings) -> Iterator[str]:
         yield "keys           none: no caller is asked for one, and only loopback may be served"
     for key in loaded.keys:
         yield f"key            {key.id}, {key.source}"
+    if loaded.server.cors.origins:
+        yield f"pages of       {', '.join(loaded.server.cors.origins)}"
     if loaded.simulation is not None:
         yield f"simulation     on 127.0.0.1, port {loaded.simulation.port or 'any that is free'}"
     yield f"conversations  {_kept(loaded.store)}"

@@ -37,6 +37,8 @@ CLIENT_LEAVES: dict[OnDisconnect, str] = {
 def explain_route(route: Route, *, is_default: bool) -> Iterator[str]:
     rules, backoff = route.rules, route.rules.backoff
     yield f"route {route.name}{' (the default)' if is_default else ''}"
+    if route.models:
+        yield f"    models     {', '.join(route.models)}"
     yield f"    order      {_order(route)}"
     yield (
         f"    attempts   at most {rules.attempts} begin within {rules.attempts_within:g} s; a retry waits up to "

@@ -1,16 +1,20 @@
 """What a vendor has missed of a conversation: what came after the last message it knows, as much as there is room for.
 
     Transcript(messages).after(seen)       messages of ours, the oldest first
+    Transcript(messages).before(message)   likewise
     catch_up(messages, characters)         what is told of them
+    history(messages, vendor)              all of them, for a vendor that keeps nothing
 
-Whole turns are left out, the oldest first; a turn is a question with all that answered it, and is never cut.
+Whole turns are left out, the oldest first; a turn is a question with all that answered it, and is never cut. What a
+vendor has signed means something to itself alone: no other is told the signature.
 """
 
 from collections.abc import Collection, Iterable, Iterator
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from gateway.canonical.message import Message
+from gateway.canonical.message import Message, Part, ReasoningPart, TextPart, ToolCallPart
 from gateway.canonical.one_text import as_line
 from gateway.canonical.turn import HistoryMessage
 
@@ -35,6 +39,26 @@ class Transcript:
         """All of it where that message is not known."""
         start = next((number for number, message in enumerate(self._stored, 1) if message.id == seen), 0)
         return [message for message in self._stored[start:] if message.id not in self._left_out]
+
+    def before(self, message_id: str | None) -> list[Message]:
+        """All of it where that message is not known."""
+        found = self.after(None)
+        end = next((number for number, message in enumerate(found) if message.id == message_id), len(found))
+        return found[:end]
+
+
+def history(messages: Iterable[Message], vendor: str) -> list[HistoryMessage]:
+    return [
+        HistoryMessage(message.role, message.parts if message.vendor == vendor else list(map(_unsigned, message.parts)))
+        for message in messages
+        if message.parts
+    ]
+
+
+def _unsigned(part: Part) -> Part:
+    if isinstance(part, (TextPart, ReasoningPart, ToolCallPart)) and part.signature is not None:
+        return replace(part, signature=None)
+    return part
 
 
 def catch_up(messages: Iterable[Message], characters: int) -> Missed:

@@ -1,6 +1,6 @@
 """What a conversation is recognised by: a hash chain over the roles and contents of its messages.
 
-A client of OpenAI's kind names no conversation and resends all that was said with each turn. The chain over it is that
+Many a client names no conversation and resends all that was said with each turn. The chain over it is that
 of the conversation which it continues (`Store.recognise`); an edit, or an answer given anew, leads to another chain.
 
     seed     SHA-256 of [route, user_id]
@@ -8,15 +8,16 @@ of the conversation which it continues (`Store.recognise`); an edit, or an answe
 
 The arrays are JSON with sorted keys, so that different messages are different bytes. `text` is the text of all text
 parts, joined as clients join it, without the white space around it. The other parts follow in their order, each with
-what a client sends back of it:
+what every client sends back of it:
 
     tool_call        its id, name and arguments, as raw text where they were cut or unreadable
     tool_result      the id of its call, output, is_error
     file, image      file_id, url, the digest of data
     input_response   everything
 
-Reasoning, sources, data, data frames and input requests do not come back, nor do signatures, block numbers and who runs
-a call. A message with nothing that counts leaves the chain as it is.
+What a client is not shown by every dialect does not count: of an answer all but its text and the calls that are the
+client's to run; reasoning, sources, data, data frames and input requests; signatures and block numbers. A message with
+nothing that counts leaves the chain as it is.
 
 Raises `UnicodeEncodeError` and `RecursionError` for what cannot be written as JSON. 1 KB of text takes 5 us.
 """
@@ -49,10 +50,11 @@ def extend(chain: bytes, role: Role, parts: Iterable[Part]) -> bytes:
     """The chain with one message more."""
     texts: list[str] = []
     others: list[Part] = []
+    resent_by = _resent_of_answers if role == "assistant" else _resent
     for part in parts:
         if isinstance(part, TextPart):
             texts.append(part.text)
-        elif (resent := _resent(part)) is not None:
+        elif (resent := resent_by(part)) is not None:
             others.append(resent)
     text = "".join(texts).strip()
     if not text and not others:
@@ -60,8 +62,11 @@ def extend(chain: bytes, role: Role, parts: Iterable[Part]) -> bytes:
     return sha256(chain + _encode((role, text, others))).digest()
 
 
+def _resent_of_answers(part: Part) -> Part | None:
+    return _resent(part) if isinstance(part, ToolCallPart) and part.executor != "vendor" else None
+
+
 def _resent(part: Part) -> Part | None:
-    """What a client sends back of it."""
     match part:
         case ToolCallPart(tool_call_id, name, arguments):
             raw = None if part.status == "complete" else part.raw_arguments

@@ -25,7 +25,7 @@ from gateway.conversations.ledger import (
     read_cursor,
     write_cursor,
 )
-from gateway.conversations.store import Binding, BindingKey, Bindings, Conversation, Ending, StoredFile
+from gateway.conversations.store import Binding, BindingKey, Bindings, Conversation, Ending, Named, StoredFile
 
 
 class _Kept(Struct):
@@ -71,7 +71,7 @@ class MemoryStore:
     """No call ever waits for another.
 
     `_places` tells by a message's id whose it is and where it stands, `_alike` by owner and fingerprint which
-    conversations were left with it.
+    conversations were left with it, `_named` by owner and alias which one it is.
     """
 
     def __init__(self, capacity: int = 10_000) -> None:
@@ -79,6 +79,7 @@ class MemoryStore:
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._places: dict[str, tuple[_Kept, int]] = {}
         self._alike: dict[tuple[str, bytes], set[str]] = {}
+        self._named: dict[tuple[str, str], _Kept] = {}
 
     async def create(self, conversation: Conversation) -> None:
         self._add(conversation)
@@ -102,6 +103,10 @@ class MemoryStore:
             return None
         (conversation_id,) = alike
         return None if self._kept[conversation_id].is_busy() else conversation_id
+
+    async def named(self, owner: str, alias: str) -> Named | None:
+        kept = self._named.get((owner, alias))
+        return None if kept is None else Named(kept.conversation.id, kept.fingerprint, kept.running)
 
     @asynccontextmanager
     async def hold(self, conversation_id: str, owner: str) -> AsyncIterator[None]:
@@ -169,12 +174,20 @@ class MemoryStore:
         self._kept.clear()
         self._places.clear()
         self._alike.clear()
+        self._named.clear()
 
     def _add(self, conversation: Conversation) -> _Kept:
+        holder = self._named.get((conversation.owner, conversation.alias or ""))
+        if holder is not None and holder.running is not None:
+            raise is_running()
         if conversation.id in self._kept:
             raise is_taken()
+        if holder is not None:
+            holder.conversation = replace(holder.conversation, alias=None)
         self._make_room()
         self._kept[conversation.id] = kept = _Kept(conversation)
+        if conversation.alias is not None:
+            self._named[conversation.owner, conversation.alias] = kept
         return kept
 
     def _start(self, kept: _Kept, messages: list[Message]) -> None:
@@ -198,6 +211,8 @@ class MemoryStore:
     def _forget(self, conversation_id: str) -> None:
         kept = self._kept.pop(conversation_id)
         self._mark(kept, None)
+        if kept.conversation.alias is not None:
+            del self._named[kept.conversation.owner, kept.conversation.alias]
         for message in kept.messages:
             self._places.pop(message.id, None)
 

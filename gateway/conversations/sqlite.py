@@ -22,7 +22,7 @@ from gateway.canonical.resources import Page, PageOf
 from gateway.conversations.ledger import FIRST_CONVERSATION, FIRST_MESSAGE, is_running, read_cursor
 from gateway.conversations.sqlite_file import SqliteFile
 from gateway.conversations.sqlite_tables import FAULTS, SqliteTables
-from gateway.conversations.store import Binding, BindingKey, Bindings, Conversation, Ending, StoredFile
+from gateway.conversations.store import Binding, BindingKey, Bindings, Conversation, Ending, Named, StoredFile
 from gateway.conversations.worker import Worker
 
 P = ParamSpec("P")
@@ -66,6 +66,9 @@ class SqliteStore:
     async def recognise(self, owner: str, fingerprint: bytes) -> str | None:
         found = await self._call(self._tables.recognise, owner, fingerprint)
         return found if found is not None and self._running.is_idle(found, owner) else None
+
+    async def named(self, owner: str, alias: str) -> Named | None:
+        return await self._call(self._tables.named, owner, alias)
 
     @asynccontextmanager
     async def hold(self, conversation_id: str, owner: str) -> AsyncIterator[None]:

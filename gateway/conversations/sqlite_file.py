@@ -63,6 +63,10 @@ SCHEMA = (
     ALTER TABLE conversations ADD COLUMN fingerprint BLOB;
     CREATE INDEX conversations_by_fingerprint ON conversations (owner, fingerprint) WHERE fingerprint IS NOT NULL;
     """,
+    """
+    ALTER TABLE conversations ADD COLUMN alias TEXT;
+    CREATE UNIQUE INDEX conversations_by_alias ON conversations (owner, alias) WHERE alias IS NOT NULL;
+    """,
 )
 """Each script makes the next version of the schema; what was released is never changed. Bodies are JSON."""
 

@@ -24,13 +24,14 @@ from gateway.conversations.ledger import (
     ConversationPlace,
     MessagePlace,
     from_microseconds,
+    is_running,
     is_taken,
     microseconds,
     no_such_conversation,
     no_such_message,
     write_cursor,
 )
-from gateway.conversations.store import Binding, BindingKey, Bindings, Conversation, Ending, StoredFile
+from gateway.conversations.store import Binding, BindingKey, Bindings, Conversation, Ending, Named, StoredFile
 
 FAULTS = (sqlite3.Error, msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError)
 """What the engine raises where it cannot write, and what a damaged row makes of being read."""
@@ -74,7 +75,7 @@ class SqliteTables:
 
     def conversation(self, conversation_id: str, owner: str) -> Conversation:
         row = self._one(
-            "SELECT id, owner, created_at, updated_at, title, metadata, is_incomplete FROM conversations "
+            "SELECT id, owner, created_at, updated_at, title, metadata, is_incomplete, alias FROM conversations "
             "WHERE id = ? AND owner = ?",
             conversation_id,
             owner,
@@ -85,7 +86,7 @@ class SqliteTables:
 
     def conversations(self, owner: str, limit: int, behind: ConversationPlace) -> Page[Conversation]:
         rows = self._all(
-            "SELECT id, owner, created_at, updated_at, title, metadata, is_incomplete FROM conversations "
+            "SELECT id, owner, created_at, updated_at, title, metadata, is_incomplete, alias FROM conversations "
             "WHERE owner = ? AND (updated_at, id) < (?, ?) ORDER BY updated_at DESC, id DESC LIMIT ?",
             owner,
             behind.updated_at,
@@ -100,6 +101,19 @@ class SqliteTables:
     def recognise(self, owner: str, fingerprint: bytes) -> str | None:
         rows = self._all("SELECT id FROM conversations WHERE owner = ? AND fingerprint = ? LIMIT 2", owner, fingerprint)
         return rows[0][0] if len(rows) == 1 else None
+
+    def named(self, owner: str, alias: str) -> Named | None:
+        row = self._one(
+            "SELECT c.id, c.fingerprint, m.id FROM conversations AS c "
+            "LEFT JOIN messages AS m ON m.conversation_id = c.id AND m.status = 'running' "
+            "WHERE c.owner = ? AND c.alias = ?",
+            owner,
+            alias,
+        )
+        if row is None:
+            return None
+        conversation_id, fingerprint, running = row
+        return Named(conversation_id, fingerprint, running if running in self._started else None)
 
     def delete(self, conversation_id: str, owner: str) -> None:
         with self._transaction():
@@ -210,9 +224,11 @@ class SqliteTables:
             raise no_such_conversation()
 
     def _insert(self, conversation: Conversation) -> None:
+        if conversation.alias is not None:
+            self._free_alias(conversation.owner, conversation.alias)
         added = self._connection.execute(
-            "INSERT INTO conversations (id, owner, created_at, updated_at, title, metadata, is_incomplete) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO conversations (id, owner, created_at, updated_at, title, metadata, is_incomplete, alias) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (
                 conversation.id,
                 conversation.owner,
@@ -221,10 +237,20 @@ class SqliteTables:
                 conversation.title,
                 _encode(conversation.metadata),
                 conversation.is_incomplete,
+                conversation.alias,
             ),
         )
         if not added.rowcount:
             raise is_taken()
+
+    def _free_alias(self, owner: str, alias: str) -> None:
+        """Raises `conflict` while a message of the conversation that has it runs."""
+        found = self.named(owner, alias)
+        if found is None:
+            return
+        if found.running is not None:
+            raise is_running()
+        self._connection.execute("UPDATE conversations SET alias = NULL WHERE id = ?", (found.conversation_id,))
 
     def _append(self, conversation_id: str, messages: list[Message]) -> None:
         ((last,),) = self._all("SELECT max(position) FROM messages WHERE conversation_id = ?", conversation_id)
@@ -293,7 +319,7 @@ class SqliteTables:
         return next((message.id for message in earlier if message.role == "user"), None)
 
     def _read_conversation(self, row: _Row) -> Conversation:
-        conversation_id, owner, created_at, updated_at, title, metadata, is_incomplete = row
+        conversation_id, owner, created_at, updated_at, title, metadata, is_incomplete, alias = row
         return Conversation(
             id=conversation_id,
             owner=owner,
@@ -302,6 +328,7 @@ class SqliteTables:
             title=title,
             metadata=_decode_metadata(metadata),
             is_incomplete=bool(is_incomplete) or conversation_id in self._lost,
+            alias=alias,
         )
 
     def _read_message(self, conversation_id: str, body: str) -> Message:

@@ -46,7 +46,7 @@ Bindings = Mapping[BindingKey, Binding]
 
 
 class Conversation(Struct, frozen=True):
-    """`is_incomplete`: a message of it could not be stored."""
+    """`is_incomplete`: a message of it could not be stored. `alias` is what its owner's client calls it, if it does."""
 
     id: str
     owner: str
@@ -55,6 +55,15 @@ class Conversation(Struct, frozen=True):
     title: str | None = None
     metadata: dict[str, Any] = {}
     is_incomplete: bool = False
+    alias: str | None = None
+
+
+class Named(Struct, frozen=True):
+    """The conversation of an alias, the fingerprint that its latest ending left, and the answer that runs, if any."""
+
+    conversation_id: str
+    fingerprint: bytes | None = None
+    running: str | None = None
 
 
 class StoredFile(Struct, frozen=True):
@@ -82,7 +91,9 @@ class Ending(Struct, frozen=True):
 
 
 class Store(Protocol):
-    async def create(self, conversation: Conversation) -> None: ...
+    async def create(self, conversation: Conversation) -> None:
+        """Its alias is taken from the one that had it; not while a message of that one runs."""
+        ...
 
     async def conversation(self, conversation_id: str, owner: str) -> Conversation: ...
 
@@ -98,6 +109,10 @@ class Store(Protocol):
         """
         ...
 
+    async def named(self, owner: str, alias: str) -> Named | None:
+        """The owner's conversation of that alias."""
+        ...
+
     def hold(self, conversation_id: str, owner: str) -> AbstractAsyncContextManager[None]:
         """No message of it begins meanwhile, and nobody else holds it."""
         ...
@@ -107,7 +122,7 @@ class Store(Protocol):
         ...
 
     async def begin(self, conversation: Conversation, messages: list[Message]) -> None:
-        """Starts a new conversation and its first message at once; `messages` are as for `resume`."""
+        """Starts a new conversation, as `create` does, and its first message; `messages` are as for `resume`."""
         ...
 
     async def resume(self, conversation_id: str, owner: str, messages: list[Message]) -> Bindings:

@@ -3,7 +3,7 @@
     Translator   upstream, for one attempt: requests out, records in, canonical events out
     Conversations, Files, DataFrames
                  upstream, what a vendor can do beside messages: requests out, answers in
-    Dialect      downstream: a client's request in, canonical events out in that client's own words
+    Dialect      downstream: a client's request in, an `Exchange` out, which answers it in that client's own words
     Simulator    plays the vendor for tests and demonstrations: a request in, a script of steps out
     Descriptor   names the three and says what a configuration may set
 
@@ -422,7 +422,13 @@ Operation = Literal[
     "download_file",
     "list_data_frames",
     "read_data_frame",
+    "list_models",
+    "get_model",
+    "count_tokens",
+    "resume",
+    "stop",
 ]
+"""What `read_ask` makes of each but `message` stands in `canonical.resources`."""
 
 
 class DialectRoute(Struct, frozen=True):
@@ -443,7 +449,13 @@ class ClientRequest(Struct, frozen=True):
 
 
 class Encoder(Protocol):
-    """Writes one stream. `event` may answer `message.started` with nothing: the relay then sends a heartbeat."""
+    """Writes one stream, and may keep what it wrote: it is given each event once, in order, and `end` last.
+
+    `event` may answer `message.started` with nothing: the relay then sends a heartbeat. `omitted` counts the events
+    that the dialect has no words for, by type.
+    """
+
+    omitted: Mapping[str, int]
 
     def event(self, sequence: int, event: Event) -> bytes: ...
     def heartbeat(self) -> bytes | None: ...
@@ -456,6 +468,35 @@ class ErrorResponse(Struct, frozen=True):
     body: bytes
 
 
+class Thread(Struct, frozen=True):
+    """A conversation by the name that a client gave it.
+
+    `is_whole`: the request's history is all that was said in it, so that another one than we know is another branch.
+    """
+
+    id: str
+    is_whole: bool = True
+
+
+class Exchange(Protocol):
+    """One message of a client's: what it asks, and how it is answered in that client's words.
+
+    `request.route` is the name of a route, or of a model that a route answers for. The conversation is named by
+    `request.conversation_id`, by `thread`, by `follows` (the id of the answer that came before), or by nothing: then
+    its history tells.
+    """
+
+    request: MessageRequest
+    thread: Thread | None
+    follows: str | None
+
+    def encoder(self) -> Encoder: ...
+
+    def document(self, message: Message) -> bytes:
+        """The answer as one JSON document, where `request.stream` is false."""
+        ...
+
+
 class Dialect(Protocol):
     """How one kind of client speaks to us."""
 
@@ -465,12 +506,21 @@ class Dialect(Protocol):
     """Of its streams."""
     can_discard: bool
     """Whether a client can be told to forget what it was shown; else it is only ever sent suffixes."""
+    losses: Mapping[str, str]
+    """What it cannot carry, and what becomes of that: an event's type, or `type.field` -> a few words.
+
+    A type whose words begin with "omitted" is written as nothing, and counted in `Encoder.omitted`.
+    """
 
     def credential(self, request: ClientRequest) -> str | None:
         """The key a client presents, from where this dialect keeps it; None where there is none or more than one."""
         ...
 
-    def read(self, request: ClientRequest) -> MessageRequest:
+    def headers(self, request_id: str) -> dict[str, str]:
+        """Of every answer to `message`, beside those that each answer of ours has."""
+        ...
+
+    def read(self, request: ClientRequest) -> Exchange:
         """Raises `GatewayError("bad_request")` with the offending path in `details`, never the value."""
         ...
 
@@ -481,10 +531,6 @@ class Dialect(Protocol):
     def write_result(self, result: Result) -> bytes:
         """The JSON document that answers it."""
         ...
-
-    def encoder(self) -> Encoder: ...
-
-    def document(self, message: Message) -> bytes: ...
 
     def error(self, error: GatewayError, request_id: str) -> ErrorResponse: ...
 
@@ -568,6 +614,10 @@ CAPABILITIES = (
 """What a protocol may be able to do; a descriptor says `yes`, `no` (refused as `unsupported`) or `ignored` for each."""
 
 
+class NoSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """Of a dialect that has none."""
+
+
 class Descriptor(Struct, frozen=True):
     """A protocol's entry in the registry.
 
@@ -575,15 +625,17 @@ class Descriptor(Struct, frozen=True):
     `credentials` the accepted sets of secret names, any one of which suffices; `bases` the names of the base URLs it
     needs beside `base_url`, `optional_bases` of those without which it can do less; `conversations`, `files` and
     `data_frames` make what it offers beside messages from a translator that has signed in; `scope` derives from a
-    target what its conversations are bound to; `simulator` is made with the name of the play that it plays where a
-    message chooses none ("" is its usual one).
+    target what its conversations are bound to; `takes_history` where its vendor is told all that was said, as messages,
+    each time; `simulator` is made with the name of the play that it plays where a message chooses none ("" is its usual
+    one); `dialect` with its `dialect_settings`, the table `[dialects.NAME]` of a configuration.
     """
 
     name: str
     title: str
     capabilities: Mapping[str, Support]
     translator: Callable[[Any, Blocks], Translator] | None = None
-    dialect: Callable[[], Dialect] | None = None
+    dialect: Callable[[Any], Dialect] | None = None
+    dialect_settings: type[Struct] = NoSettings
     simulator: Callable[[str], Simulator] | None = None
     target: type[Struct] = Struct
     options: type[Struct] = Struct
@@ -594,3 +646,4 @@ class Descriptor(Struct, frozen=True):
     files: Callable[[Any], Files] | None = None
     data_frames: Callable[[Any], DataFrames] | None = None
     scope: Callable[[Any], str] = lambda _: ""
+    takes_history: bool = False

@@ -13,6 +13,8 @@ An event's sequence is its place in `log`. Without an encoder the answer is one 
 its terminal. Times are seconds of a monotonic clock.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 from msgspec import Struct
 
@@ -38,6 +40,7 @@ from gateway.routing.rules import Speed
 
 _DELTAS = (TextDelta, ReasoningDelta, ToolCallDelta)
 _SPOKEN = (TextDelta, ReasoningDelta)
+_as_json = msgspec.json.Encoder().encode
 _TEXT_ALONE = (TextPart, ReasoningPart, SourcePart)
 
 
@@ -117,7 +120,8 @@ class Answer:
 
     def take(self, event: Event, model: str | None, now: float) -> None:
         """Raises `GatewayError("upstream_protocol")` over a cap, and what the encoder raises for unencodable text."""
-        frame = self._encode(len(self.log), event)  # first, so that what cannot be encoded is never kept
+        # First, so that what cannot be encoded is never kept; a dialect is given no event before it is shown.
+        frame = self._encode(len(self.log), event) if self.committed else _as_json(event)
         self.assembler.add(event)
         if type(event) is TextDelta and self.attempt_text_at is None:
             self.attempt_text_at = now
@@ -189,6 +193,11 @@ class Answer:
             self.released = True
             self._encode(0, self.log[0])
 
+    @property
+    def omitted(self) -> Mapping[str, int]:
+        """Events that the client's dialect has no words for, by type."""
+        return {} if self._encoder is None else self._encoder.omitted
+
     def heartbeat(self) -> None:
         if self._encoder is not None:
             self.heartbeats += 1
@@ -222,7 +231,7 @@ class Answer:
             )
         else:
             terminal = MessageCanceled(terminal.reason, usage, dict(vendor_ids))
-        self._encode(len(self.log), terminal)
+        _as_json(terminal)
         self.release()
         if not self.committed and (is_whole or (self._held and self._switch is None)):
             self._commit(model)
@@ -319,7 +328,7 @@ class Answer:
 
 def _encode_for_nobody(_sequence: int, event: Event) -> bytes:
     """For a document: no frame is sent, but what could not be encoded must not come into it either."""
-    return msgspec.json.encode(event)
+    return _as_json(event)
 
 
 def _is_content(event: Event) -> bool:

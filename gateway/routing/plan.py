@@ -74,11 +74,15 @@ class Plan(Protocol):
 
 
 class Route(Struct, frozen=True):
-    """What a client may ask for by name. `headers_after` and `heartbeat` are seconds, and at most 15."""
+    """What a client may ask for by name. `headers_after` and `heartbeat` are seconds, and at most 15.
+
+    `models` are names by which clients that ask for a model mean it; one that ends in `*` stands for all that begin so.
+    """
 
     name: str
     targets: tuple[Target, ...]
     headers_after: float = 10.0
     heartbeat: float = 10.0
     vendor_events: bool = False
+    models: tuple[str, ...] = ()
     rules: RouteRules = RouteRules()

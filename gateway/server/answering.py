@@ -23,7 +23,7 @@ from msgspec import Struct
 from gateway.canonical.errors import GatewayError
 from gateway.canonical.message import Message
 from gateway.canonical.turn import MessageRequest
-from gateway.protocols.base import Dialect
+from gateway.protocols.base import Dialect, Exchange
 from gateway.relay.core import Ask, Core, Pace
 from gateway.relay.downstream import SERVER, ClientGone, Downstream, send_document
 from gateway.relay.race import Race
@@ -34,7 +34,7 @@ from gateway.routing.plan import Route
 from gateway.server.asked import Asked
 from gateway.server.edge import refuse
 from gateway.server.gateway import REQUEST_ID, Gateway
-from gateway.server.keeping import Keeper, answer_of
+from gateway.server.keeping import Coming, Keeper, answer_of
 from gateway.server.report import Reporter
 
 CANCELED_WITHIN = 10.0
@@ -48,10 +48,14 @@ class Posted(Struct, frozen=True):
     """A message as it came in: who asked what of whom, and when by the monotonic clock."""
 
     request: web.Request
-    asked: MessageRequest
+    exchange: Exchange
     route: Route
     owner: str
     began: float
+
+    @property
+    def asked(self) -> MessageRequest:
+        return self.exchange.request
 
 
 class Answering:
@@ -61,7 +65,7 @@ class Answering:
         self._gateway = gateway
         self._dialect = dialect
         self._posted = posted
-        self._keeper = Keeper(gateway)
+        self._keeper = Keeper(gateway, dialect.name)
         self._reporter = Reporter(gateway, dialect.name)
         self._run: Run | Race | None = None
         self._plans: dict[Core, Failover] = {}
@@ -111,7 +115,7 @@ class Answering:
     async def _begin(self) -> tuple[Asked, Core]:
         gateway, posted = self._gateway, self._posted
         asked, route = posted.asked, posted.route
-        opened = await self._keeper.begin(asked, route, posted.owner, self.id)
+        opened = await self._keeper.begin(Coming(posted.exchange, route, posted.owner, self.id))
         try:
             continuity = self._keeper.continuity(asked, route, opened)
             ask = Asked(
@@ -140,7 +144,7 @@ class Answering:
         gateway, posted = self._gateway, self._posted
         downstream = None
         if ask.request.stream:
-            headers = {"X-Request-Id": ask.request_id}
+            headers = self._dialect.headers(ask.request_id)
             downstream = Downstream(posted.request, self._dialect.content_type, headers)
         gateway.metrics.stream_opened()
         run = self._run = self._start(core, self._plans[core], downstream)
@@ -180,7 +184,7 @@ class Answering:
     def _new_core(self, ask: Ask, plan: Failover, now: float) -> Core:
         route = self._posted.route
         pace = Pace(route.headers_after, route.heartbeat)
-        encoder = self._dialect.encoder() if self._posted.asked.stream else None
+        encoder = self._posted.exchange.encoder() if self._posted.asked.stream else None
         core = Core(ask, plan, encoder, now, limits=self._gateway.limits, pace=pace)
         core.started_at = self._posted.began
         self._plans[core] = plan
@@ -212,9 +216,9 @@ class Answering:
                 raise ClientGone from error
         if core.error is None:
             response = web.Response(
-                body=self._dialect.document(answer),
+                body=self._posted.exchange.document(answer),
                 content_type="application/json",
-                headers={"X-Request-Id": request[REQUEST_ID], "Server": SERVER},
+                headers={**self._dialect.headers(request[REQUEST_ID]), "Server": SERVER},
             )
             return await send_document(request, response, self._gateway.edge.send_deadline)
         if downstream is None and answer.parts:

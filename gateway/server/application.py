@@ -15,6 +15,8 @@ from gateway.server.resources import ResourceHandler
 def build_application(gateway: Gateway, dialects: Iterable[Dialect]) -> web.Application:
     app = web.Application(middlewares=[edge], client_max_size=gateway.edge.max_body)
     app[GATEWAY] = gateway
+    if gateway.cors.is_on:
+        app.on_response_prepare.append(gateway.cors.sign)
     for dialect in dialects:
         for route in dialect.routes:
             handler = _handler(gateway, dialect, route.operation)

@@ -83,17 +83,24 @@ class Asked:
             self._name_files()
 
     def is_prepared(self, target: Target) -> bool:
-        return self.continuity.is_certain(self.binding_key(target))
+        key = self.binding_key(target)
+        return self.continuity.is_recalled(key) if self._keeps_nothing(target) else self.continuity.is_certain(key)
 
     async def prepare(self, target: Target) -> None:
         """A vendor that does not know all that was said is told. Raises as the store does."""
-        await self.continuity.prepare(target, self.binding_key(target))
-        self._bound &= self.continuity.bindings.keys()
+        key = self.binding_key(target)
+        if self._keeps_nothing(target):
+            anew = self._known.anew
+            await self.continuity.recall(key, None if anew is None else anew.question.id)
+        else:
+            await self.continuity.prepare(target, key)
+            self._bound &= self.continuity.bindings.keys()
 
     def turn(self, target: Target, partial: str) -> Turn:
         request, known, key = self.request, self._known, self.binding_key(target)
         binding = self.continuity.bindings.get(key)
-        self._check_answers(key)
+        if not self._keeps_nothing(target):
+            self._check_answers(key)
         missed = self.continuity.missed(key)
         return Turn(
             parts=self._parts,
@@ -111,7 +118,7 @@ class Asked:
             options=self._options.get(target.protocol),
             vendor_ids={} if binding is None else binding.vendor_ids,
             files={file.id: file.ref for file in known.files if file.key == key},
-            regenerates=self._regenerates(key),
+            regenerates=None if self._keeps_nothing(target) else self._regenerates(key),
             stream=request.stream,
         )
 
@@ -124,6 +131,8 @@ class Asked:
     def rebind(self, target: Target) -> bool:
         """Whether the conversation that the vendor does not know any more can be begun anew there; once at most."""
         if self._known.anew is not None or any(isinstance(part, ANSWERS) for part in self._parts):
+            return False
+        if self._keeps_nothing(target):
             return False
         if not self.continuity.lose(self.binding_key(target)):
             return False
@@ -157,6 +166,9 @@ class Asked:
     def has_key(self, target: Target) -> bool:
         """Whether it came so far that the target's binding was looked at."""
         return id(target) in self._keys
+
+    def _keeps_nothing(self, target: Target) -> bool:
+        return self._protocols[target.protocol].takes_history
 
     def _check_answers(self, key: BindingKey) -> None:
         """Raises `unsupported` where the turn answers what was not asked in the vendor's conversation."""

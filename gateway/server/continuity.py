@@ -4,6 +4,7 @@
     it went on elsewhere since                what came after the last message that this vendor knows
     the vendor never had it, or has lost it   all of it
     nobody knows what the vendor has          its own list of messages tells (see `recovery`); then as above
+    the vendor keeps nothing                  all of it, each time (`recall`)
 
 All of it is read from the store, when the first vendor is asked who needs it.
 """
@@ -13,7 +14,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from gateway.conversations.catch_up import Missed, Transcript, catch_up
+from gateway.conversations.catch_up import Missed, Transcript, catch_up, history
 from gateway.conversations.store import Binding, BindingKey
 from gateway.routing.plan import Target
 from gateway.routing.rules import CatchUp
@@ -52,6 +53,7 @@ class Continuity:
         self._moved_at = None if self.origin is None else bindings[self.origin].moved_at
         self._transcript: Transcript | None = None
         self._missed: dict[BindingKey, Missed] = {}
+        self._recalled: dict[BindingKey, Missed] = {}
 
     @property
     def told(self) -> list[Told]:
@@ -62,7 +64,7 @@ class Continuity:
         return self._moved_at if key == self.origin else None
 
     def missed(self, key: BindingKey) -> Missed:
-        return self._missed.get(key, Missed())
+        return self._recalled.get(key) or self._missed.get(key, Missed())
 
     async def transcript(self) -> Transcript:
         """Raises as the store does."""
@@ -74,6 +76,14 @@ class Continuity:
         """Whether the vendor knows all that was said."""
         binding = self.bindings.get(key)
         return self._is_new or (binding is not None and binding.uncertain is None and key == self.home)
+
+    def is_recalled(self, key: BindingKey) -> bool:
+        return self._is_new or key in self._recalled
+
+    async def recall(self, key: BindingKey, until: str | None) -> None:
+        """Finds out what is told to a vendor that keeps nothing: all before that message. Raises as the store does."""
+        transcript = await self.transcript()
+        self._recalled[key] = Missed(history(transcript.before(until), key.vendor))
 
     async def prepare(self, target: Target, key: BindingKey) -> None:
         """Makes the target's binding a certain one, and finds out what that vendor missed. Raises as the store does."""

@@ -76,6 +76,12 @@ class Conversations:
             await running.cancel()
         return await self._gateway.store.message(message_id, owner)
 
+    async def stop(self, alias: str, owner: str) -> None:
+        """Cancels what runs in the conversation of that alias, where anything does."""
+        found = await self._gateway.store.named(owner, alias)
+        if found is not None and found.running is not None:
+            await self._cancel(found.running, owner)
+
     async def _create(self, ask: CreateConversation, owner: str) -> ConversationAnswer:
         now = datetime.now(UTC)
         conversation = Conversation(

@@ -38,7 +38,7 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     request[REQUEST_ID] = request_id
     try:
         _refuse_odd_headers(request)
-        response = await handler(request)
+        response = gateway.cors.preflight(request) or await handler(request)
     except GatewayError as error:
         gateway.report_refusal(error, request_id, gateway.dialect.name)
         response = refuse(gateway.dialect, error, request_id)

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -15,6 +16,7 @@ from gateway.relay.answer import Limits
 from gateway.relay.relay import Relay
 from gateway.routing.health import Health
 from gateway.routing.plan import Route
+from gateway.server.cors import Cors
 from gateway.server.ids import Ids
 from gateway.server.running import Running
 from gateway.telemetry.metrics import Metrics
@@ -86,6 +88,7 @@ class Gateway:
         keys: Keys,
         edge: Edge,
         limits: Limits,
+        cors: Cors,
     ) -> None:
         self.relay = relay
         self.store = store
@@ -100,19 +103,31 @@ class Gateway:
         self.keys = keys
         self.edge = edge
         self.limits = limits
+        self._models = {model: route for route in routes.values() for model in route.models}
+        beginnings = [(model[:-1], route) for model, route in self._models.items() if model.endswith("*")]
+        self._beginnings = sorted(beginnings, key=lambda found: len(found[0]), reverse=True)
+        self.cors = cors
+        self.began = datetime.now(UTC)
         self.ids = Ids()
         self.running = Running()
         self.is_ready = False
 
     def route(self, name: str | None) -> Route:
-        """The route asked for, or the default one. Raises `not_found`, and `bad_request` where none is the default."""
+        """The route of that name, or for that model, or the default one.
+
+        Raises `not_found`, and `bad_request` where none is the default.
+        """
         chosen = name or self.default_route
         if chosen is None:
             raise GatewayError("bad_request", "`route` is needed: there is no default", details={"path": "$.route"})
-        route = self.routes.get(chosen)
+        route = self.routes.get(chosen) or self._models.get(chosen) or self._route_beginning(chosen)
         if route is None:
             raise GatewayError("not_found", "no such route", details={"path": "$.route"})
         return route
+
+    def _route_beginning(self, model: str) -> Route | None:
+        """The longest beginning wins."""
+        return next((route for beginning, route in self._beginnings if model.startswith(beginning)), None)
 
     def report_refusal(self, error: GatewayError, request_id: str, dialect: str) -> None:
         """The access line of a request that never came to a run."""

@@ -7,7 +7,7 @@ end          the answer as it became, and what each vendor calls the conversatio
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
@@ -30,6 +30,7 @@ from gateway.canonical.turn import HistoryMessage, MessageRequest
 from gateway.conversations.catch_up import Transcript
 from gateway.conversations.fingerprint import extend, seed
 from gateway.conversations.store import Binding, BindingKey, Bindings, Conversation, Ending
+from gateway.protocols.base import Exchange, Thread
 from gateway.relay.attempt import Attempt
 from gateway.relay.core import Core
 from gateway.routing.plan import Route
@@ -57,60 +58,98 @@ class Opened(Struct, frozen=True):
     is_new: bool
 
 
-class Keeper:
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+class Coming(Struct, frozen=True):
+    """A message that is about to begin: how it is asked, by whom, of which route, and the id of its answer."""
 
-    async def begin(self, asked: MessageRequest, route: Route, owner: str, message_id: str) -> Opened:
-        """A conversation that is not named is the one that its history tells, or is new. Raises as the store does."""
+    exchange: Exchange
+    route: Route
+    owner: str
+    message_id: str
+
+    @property
+    def asked(self) -> MessageRequest:
+        return self.exchange.request
+
+
+class Keeper:
+    def __init__(self, gateway: Gateway, dialect: str) -> None:
+        self._gateway = gateway
+        self._dialect = dialect
+
+    async def begin(self, coming: Coming) -> Opened:
+        """In the conversation that is named, or else the one that the history tells, or a new one.
+
+        Raises as the store does.
+        """
         try:
-            if asked.conversation_id is not None:
-                return await self._resume(asked, asked.conversation_id, route, owner, message_id)
-            chain = _chain_of(asked, route)
-            known = await self._gateway.store.recognise(owner, chain) if asked.history and chain else None
-            if known is not None:
-                try:
-                    return await self._resume(asked, known, route, owner, message_id, chain=chain)
-                except GatewayError as error:
-                    if error.code not in TAKEN:
-                        raise
-            return await self._start(asked, route, owner, message_id, chain)
+            if coming.asked.conversation_id is not None:
+                return await self._resume(coming, coming.asked.conversation_id)
+            if coming.exchange.follows is not None:
+                return await self._follow(coming, coming.exchange.follows)
+            if coming.exchange.thread is not None:
+                return await self._go_on(coming, coming.exchange.thread)
+            return await self._recognise(coming)
         except GatewayError as error:
             if error.code == "store_unavailable":
                 self._gateway.metrics.store_failure("begin")
             raise
 
-    async def _resume(
-        self,
-        asked: MessageRequest,
-        conversation_id: str,
-        route: Route,
-        owner: str,
-        message_id: str,
-        *,
-        chain: bytes | None = None,
-    ) -> Opened:
-        started, messages = self._messages(asked, conversation_id, route, message_id)
-        bindings = await self._gateway.store.resume(conversation_id, owner, messages)
-        return Opened(owner, started, [message.id for message in messages], bindings, chain, is_new=False)
+    async def _recognise(self, coming: Coming) -> Opened:
+        chain = _chain_of(coming.asked, coming.route)
+        known = await self._gateway.store.recognise(coming.owner, chain) if coming.asked.history and chain else None
+        if known is not None:
+            try:
+                return await self._resume(coming, known, chain=chain)
+            except GatewayError as error:
+                if error.code not in TAKEN:
+                    raise
+        return await self._start(coming, chain)
+
+    async def _go_on(self, coming: Coming, thread: Thread) -> Opened:
+        """In a thread whose history is another than we know, that history is the true one: a new conversation."""
+        alias = alias_of(self._dialect, thread.id)
+        chain = _chain_of(coming.asked, coming.route) if thread.is_whole else None
+        known = await self._gateway.store.named(coming.owner, alias)
+        if known is None or (thread.is_whole and known.running is None and known.fingerprint != chain):
+            return await self._start(coming, chain, alias)
+        return await self._resume(coming, known.conversation_id, chain=chain)
+
+    async def _follow(self, coming: Coming, answer_id: str) -> Opened:
+        """Behind that answer; where the conversation went on since, in a new one that begins with all up to it."""
+        answer = await self._gateway.store.message(answer_id, coming.owner)
+        if answer.role != "assistant":
+            raise GatewayError("not_found", "no such answer")
+        said = await self._read(answer.conversation_id, coming.owner)
+        if said[-1].id == answer_id:
+            return await self._resume(coming, answer.conversation_id)
+        until = next(number for number, message in enumerate(said, 1) if message.id == answer_id)
+        return await self._start(coming, None, earlier=said[:until])
+
+    async def _resume(self, coming: Coming, conversation_id: str, *, chain: bytes | None = None) -> Opened:
+        started, messages = self._messages(coming, conversation_id)
+        bindings = await self._gateway.store.resume(conversation_id, coming.owner, messages)
+        return Opened(coming.owner, started, [message.id for message in messages], bindings, chain, is_new=False)
 
     async def _start(
-        self, asked: MessageRequest, route: Route, owner: str, message_id: str, chain: bytes | None
+        self, coming: Coming, chain: bytes | None, alias: str | None = None, earlier: Sequence[Message] = ()
     ) -> Opened:
-        started, messages = self._messages(asked, self._gateway.ids.new("conv"), route, message_id)
+        """`earlier` was said before in another conversation of ours, the request's history anywhere."""
+        started, messages = self._messages(coming, self._gateway.ids.new("conv"))
         now = started.created_at
-        conversation = Conversation(started.conversation_id, owner, created_at=now, updated_at=now)
-        earlier = [_earlier(told, started, self._gateway.ids.new("msg")) for told in asked.history]
-        await self._gateway.store.begin(conversation, [*earlier, *messages])
-        return Opened(owner, started, [message.id for message in messages], {}, chain, is_new=not earlier)
+        conversation = Conversation(started.conversation_id, coming.owner, created_at=now, updated_at=now, alias=alias)
+        told = [_earlier(told, started) for told in coming.asked.history]
+        before = [
+            msgspec.structs.replace(message, id=self._gateway.ids.new("msg"), conversation_id=started.conversation_id)
+            for message in (*earlier, *told)
+        ]
+        await self._gateway.store.begin(conversation, [*before, *messages])
+        return Opened(coming.owner, started, [message.id for message in messages], {}, chain, is_new=not before)
 
-    def _messages(
-        self, asked: MessageRequest, conversation_id: str, route: Route, message_id: str
-    ) -> tuple[MessageStarted, list[Message]]:
-        started = MessageStarted(message_id, conversation_id, route.name, datetime.now(UTC))
-        if asked.regenerate is not None:
+    def _messages(self, coming: Coming, conversation_id: str) -> tuple[MessageStarted, list[Message]]:
+        started = MessageStarted(coming.message_id, conversation_id, coming.route.name, datetime.now(UTC))
+        if coming.asked.regenerate is not None:
             return started, [_running(started)]
-        return started, [_question(asked, started, self._gateway.ids.new("msg")), _running(started)]
+        return started, [_question(coming.asked, started, self._gateway.ids.new("msg")), _running(started)]
 
     def continuity(self, asked: MessageRequest, route: Route, opened: Opened) -> Continuity:
         return Continuity(
@@ -162,19 +201,27 @@ class Keeper:
         return self._gateway.store.end(ask.started.conversation_id, Ending(answer, bindings, fingerprint))
 
     async def _transcript(self, opened: Opened) -> Transcript:
-        found: list[Message] = []
-        cursor: str | None = None
-        while not found or cursor is not None:
-            page = await self._gateway.store.messages(
-                opened.started.conversation_id, opened.owner, PageOf(MAX_PAGE, cursor)
-            )
-            found += page.data
-            cursor = page.next_cursor
+        found = await self._read(opened.started.conversation_id, opened.owner)
         if any(_is_nameless(part) for message in found for part in message.parts):
             files = await self._gateway.store.files(opened.started.conversation_id, opened.owner)
             names = {file.id: file.name for file in files}
             found = [_with_names(message, names) for message in found]
         return Transcript(found, running=opened.stored)
+
+    async def _read(self, conversation_id: str, owner: str) -> list[Message]:
+        """All of its messages, the oldest first; there is one at least."""
+        found: list[Message] = []
+        cursor: str | None = None
+        while not found or cursor is not None:
+            page = await self._gateway.store.messages(conversation_id, owner, PageOf(MAX_PAGE, cursor))
+            found += page.data
+            cursor = page.next_cursor
+        return found
+
+
+def alias_of(dialect: str, thread: str) -> str:
+    """What the store calls a thread: what clients of one kind call so is nothing to those of another."""
+    return f"{dialect}:{thread}"
 
 
 def _left_by(attempt: Attempt, ask: Asked, key: BindingKey, moved_at: datetime | None) -> Binding | None:
@@ -205,7 +252,17 @@ def _fingerprint(ask: Asked, answer: Message) -> bytes | None:
     """What the client will tell next time: a turn that failed is not in it."""
     if ask.chain is None or answer.status == "failed":
         return ask.chain
-    return extend(extend(ask.chain, "user", ask.request.parts()), "assistant", answer.parts)
+    return extend(
+        extend(ask.chain, "user", ask.request.parts()), "assistant", map(partial(_run_by, answer), answer.parts)
+    )
+
+
+def _run_by(answer: Message, part: Part) -> Part:
+    """A call of which it was not known who runs it is the client's only where the answer waits for its result."""
+    if isinstance(part, ToolCallPart) and part.executor == "unknown":
+        is_owed = part.tool_call_id in answer.pending_tool_calls
+        return msgspec.structs.replace(part, executor="client" if is_owed else "vendor")
+    return part
 
 
 def _told(error: BaseException) -> GatewayError:
@@ -239,10 +296,10 @@ def answer_of(core: Core, ask: Asked) -> Message:
     return message
 
 
-def _earlier(told: HistoryMessage, started: MessageStarted, message_id: str) -> Message:
-    """What a client says was said before we were asked."""
+def _earlier(told: HistoryMessage, started: MessageStarted) -> Message:
+    """What a client says was said before we were asked; it has no id yet."""
     return Message(
-        id=message_id,
+        id="",
         conversation_id=started.conversation_id,
         role=told.role,
         status="completed",

@@ -45,14 +45,14 @@ class MessageHandler:
         began = time.monotonic()
         gateway = self._gateway
         self._check_ready()
-        head = ClientRequest(request.headers, b"", dict(request.match_info))
+        head = ClientRequest(request.headers, b"", dict(request.match_info), dict(request.query))
         owner = gateway.keys.owner(self._dialect.credential(head))
         body = await read_body(request, gateway.edge.max_body, gateway.edge.body_deadline)
         self._check_ready()
-        asked = self._dialect.read(msgspec.structs.replace(head, body=body))
-        route = gateway.route(asked.route)
+        exchange = self._dialect.read(msgspec.structs.replace(head, body=body))
+        route = gateway.route(exchange.request.route)
         check_free(route, gateway.health, began)
-        return Posted(request, asked, route, owner, began)
+        return Posted(request, exchange, route, owner, began)
 
     def _check_ready(self) -> None:
         if not self._gateway.is_ready:

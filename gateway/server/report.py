@@ -41,6 +41,8 @@ class Reporter:
                 continue  # it took nothing of what it was told
             missed = told.missed
             metrics.catch_up(vendor=told.vendor, characters=missed.size, turns_left_out=missed.left_out)
+        for kind, count in core.answer.omitted.items():
+            metrics.omitted(self._dialect, kind, count)
         for bug in core.bugs:
             metrics.unhandled_error()
             self._gateway.log.error("unhandled", request_id=ask.request_id, exc_info=bug)

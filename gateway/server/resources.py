@@ -1,6 +1,6 @@
 """Every operation of a dialect other than `message`: who asks, what, one result, one line in the log.
 
-JSON       the dialect reads the ask and writes the result
+JSON       the dialect reads the ask and writes the result; where there is none, the answer is 204 without a body
 uploads    the body is streamed past (see `files.py`)
 downloads  a file, or a table in a format of its own
 """
@@ -14,23 +14,33 @@ from aiohttp import web
 from gateway.canonical.errors import GatewayError
 from gateway.canonical.resources import (
     Ask,
+    CountTokens,
     CreateConversation,
     DownloadFile,
+    GetModel,
     ListFiles,
+    ListModels,
     ReadDataFrame,
     Result,
+    Resume,
+    Stop,
+    TokenCount,
     UploadFiles,
 )
 from gateway.protocols.base import ClientRequest, Dialect, Operation
 from gateway.relay.downstream import ClientGone
+from gateway.server.catalogue import Catalogue
 from gateway.server.conversations import NO_FRAME, Conversations
 from gateway.server.edge import read_body, refuse
 from gateway.server.errands import Desk, told_as
 from gateway.server.files import UNTYPED, Files, media_type_of
 from gateway.server.gateway import MAX_SHOWN, REQUEST_ID, Gateway
+from gateway.server.keeping import alias_of
 from gateway.server.report import vendors_words
 
 CREATED: tuple[type[Ask], ...] = (CreateConversation, UploadFiles)
+WITH_BODY: frozenset[Operation] = frozenset({"create_conversation", "count_tokens"})
+ESTIMATED = {"X-Token-Count": "estimated"}
 
 
 class ResourceHandler:
@@ -40,6 +50,7 @@ class ResourceHandler:
         self._operation: Operation = operation
         self._conversations = Conversations(gateway)
         self._files = Files(gateway)
+        self._catalogue = Catalogue(gateway)
         self._desk = Desk(gateway)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -82,7 +93,7 @@ class ResourceHandler:
 
     async def _answer(self, request: web.Request, owner: str) -> web.StreamResponse:
         asked = ClientRequest(request.headers, b"", dict(request.match_info), _query(request))
-        if self._operation == "create_conversation":
+        if self._operation in WITH_BODY:
             edge = self._gateway.edge
             asked = msgspec.structs.replace(asked, body=await read_body(request, edge.max_body, edge.body_deadline))
         ask = self._dialect.read_ask(self._operation, asked)
@@ -95,14 +106,24 @@ class ResourceHandler:
                 result: Result = await self._files.upload(ask, owner, request)
             case ListFiles():
                 result = await self._files.list_files(ask, owner)
+            case ListModels() | GetModel() | CountTokens():
+                result = self._catalogue.perform(ask)
+            case Resume():
+                return self._nothing(request)
+            case Stop():
+                await self._conversations.stop(alias_of(self._dialect.name, ask.thread), owner)
+                return self._nothing(request)
             case _:
                 result = await self._conversations.perform(ask, owner)
         return web.Response(
             status=201 if isinstance(ask, CREATED) else 200,
             body=self._dialect.write_result(result),
             content_type="application/json",
-            headers={"X-Request-Id": request[REQUEST_ID]},
+            headers={**self._dialect.headers(request[REQUEST_ID]), **(ESTIMATED if type(result) is TokenCount else {})},
         )
+
+    def _nothing(self, request: web.Request) -> web.Response:
+        return web.Response(status=204, headers={"X-Request-Id": request[REQUEST_ID]})
 
     async def _download_table(self, ask: ReadDataFrame, owner: str, request: web.Request) -> web.StreamResponse:
         target, binding = await self._conversations.frames_of(ask, owner)

@@ -150,6 +150,9 @@ class Metrics:
         self._unknown = self._counter(
             "gateway_unknown_vendor_events", "Vendor events that no translator understands.", ("protocol",)
         )
+        self._omitted = self._counter(
+            "gateway_omitted_events", "Events that a client's dialect has no words for.", ("dialect", "event")
+        )
         self._notices = self._counter("gateway_notices", "Oddities in what vendors sent.", ("protocol", "kind"))
         self._requests = self._counter("gateway_http_requests", "Requests answered.", ("handler", "status_class"))
         self._errands = self._counter(
@@ -263,6 +266,9 @@ class Metrics:
 
     def unknown_vendor_events(self, protocol: str, count: int = 1) -> None:
         self._unknown.add(protocol, count=count)
+
+    def omitted(self, dialect: str, event: str, count: int) -> None:
+        self._omitted.add(dialect, event, count=count)
 
     def notice(self, protocol: str, kind: str, count: int = 1) -> None:
         self._notices.add(protocol, kind, count=count)

@@ -232,6 +232,8 @@ def test_check_explains_a_public_gateway_with_several_hosts(tmp_path: Path, caps
     file.write_text(f"""
         [server]
         host = "0.0.0.0"
+        [server.cors]
+        origins = ["https://app.example.com"]
         [simulation]
         port = 8091
         [[keys]]
@@ -250,14 +252,15 @@ def test_check_explains_a_public_gateway_with_several_hosts(tmp_path: Path, caps
     """)
     assert main(["check", str(file)]) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown[:5] == [
+    assert shown[:6] == [
         "listens on     0.0.0.0:8080, for every machine that reaches it",
         "key            a, sha256 from the file",
+        "pages of       https://app.example.com",
         "simulation     on 127.0.0.1, port 8091",
         f"conversations  in {tmp_path / 'gateway.sqlite3'}",
         "log            info, auto",
     ]
-    assert shown[10:15] == [
+    assert shown[11:16] == [
         "    breaker    opens where 25% of 4 calls or more in 30 s fail: for 10 s, later up to 300 s",
         "               or where 75% of them have no first event in 5 s",
         "    retries    at most 2 in 60 s, or 50% of the first attempts where that is more",

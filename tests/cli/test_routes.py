@@ -53,6 +53,7 @@ def test_all_that_a_route_can_say_is_told() -> None:
         headers_after=5.0,
         heartbeat=4.0,
         vendor_events=True,
+        models=("gpt-4o", "gpt-*"),
         rules=RouteRules(
             strategy="weighted",
             stickiness=Stickiness(return_after=600.0),
@@ -66,6 +67,7 @@ def test_all_that_a_route_can_say_is_told() -> None:
     assert "\n".join(explain_route(route, is_default=True)) == (
         """\
 route support (the default)
+    models     gpt-4o, gpt-*
     order      drawn by weight; a conversation stays where it is, where a failure moved it 600 s at most
     attempts   at most 5 begin within 30 s; a retry waits up to 1 s, later 2 s, for a vendor's hint 3 s
     catch-up   at most 1000 characters of what a vendor missed

@@ -24,6 +24,7 @@ NOW = datetime(2026, 11, 2, tzinfo=UTC)
 STOPPED = ErrorBody("internal", "the gateway stopped while this message was answered", retryable=False)
 NAMES = ("c0", "c1", "c2")
 OWNERS = ("ann", "bob")
+ALIASES = ("chat:1", "chat:2")
 FINGERPRINTS = (b"1" * 32, b"2" * 32)
 
 names = st.sampled_from(NAMES)
@@ -32,7 +33,8 @@ moments = st.integers(0, 3).map(lambda seconds: NOW + timedelta(seconds=seconds)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
 keys = st.builds(BindingKey, st.just("acme"), st.sampled_from(["agent-1", "agent-2"]))
 bindings = st.none() | st.builds(Binding, st.dictionaries(texts, texts, max_size=2), st.none() | texts, st.none())
-conversations = st.builds(Conversation, names, owners, moments, moments, st.none() | texts)
+aliases = st.none() | st.sampled_from(ALIASES)
+conversations = st.builds(Conversation, names, owners, moments, moments, st.none() | texts, alias=aliases)
 fingerprints = st.none() | st.sampled_from(FINGERPRINTS)
 statuses: st.SearchStrategy[Status] = st.sampled_from(["completed", "failed", "canceled"])
 
@@ -187,6 +189,7 @@ async def recognised(store: Store) -> list[object]:
 async def everything(store: Store) -> object:
     found: list[object] = [await store.conversations(owner, PageOf(100)) for owner in OWNERS]
     found += await recognised(store)
+    found += [await store.named(owner, alias) for owner in OWNERS for alias in ALIASES]
     for name in NAMES:
         for owner in OWNERS:
             found += [await outcome(partial(read, name=name, owner=owner), store) for read in READS]

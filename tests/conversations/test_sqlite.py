@@ -295,7 +295,7 @@ async def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 99")
     before = read(path)
-    assert await reason(path) == "its schema is version 99, and this gateway knows 2 at most"
+    assert await reason(path) == "its schema is version 99, and this gateway knows 3 at most"
     assert read(path) == before
 
 
@@ -435,7 +435,7 @@ def says(path: Path, query: str) -> list[Any]:
         return connection.execute(query).fetchall()
 
 
-async def test_a_file_of_version_1_is_brought_to_version_2_and_keeps_what_it_had(path: Path) -> None:
+async def test_a_file_of_version_1_is_brought_to_the_newest_and_keeps_what_it_had(path: Path) -> None:
     dumped(path, VERSION_1)
     async with opened(path) as store:
         assert store.interrupted == 1
@@ -451,7 +451,7 @@ async def test_a_file_of_version_1_is_brought_to_version_2_and_keeps_what_it_had
         assert await store.resume("c1", "ann", [question, running]) == {KEY: BINDING}
         await store.end("c1", Ending(replace(ANSWER, id="a3"), fingerprint=FINGERPRINT))
         assert await recognised(store) == ["c1", None]
-    assert says(path, "PRAGMA user_version") == [(2,)]
+    assert says(path, "PRAGMA user_version") == [(3,)]
     async with opened(path) as store:
         assert await recognised(store) == ["c1", None]
 

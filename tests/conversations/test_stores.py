@@ -16,7 +16,7 @@ from gateway.canonical.message import DataPart, Message, TextPart, ToolCallPart
 from gateway.canonical.resources import Page, PageOf
 from gateway.conversations.memory import MemoryStore
 from gateway.conversations.sqlite import SqliteStore
-from gateway.conversations.store import Binding, BindingKey, Conversation, Ending, Store, StoredFile
+from gateway.conversations.store import Binding, BindingKey, Conversation, Ending, Named, Store, StoredFile
 
 NOW = datetime(2026, 11, 2, 12, 30, 0, 123456, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=7)
@@ -623,3 +623,47 @@ async def test_a_held_conversation_is_not_forgotten_to_make_room() -> None:
     async with store.hold("c1", "ann"):
         await store.create(C2)
         assert await store.conversation("c1", "ann") == C1
+
+
+# --- aliases
+
+NAMED = replace(C1, alias="chat:1")
+
+
+async def test_a_conversation_is_found_by_what_its_client_calls_it(store: Store) -> None:
+    await store.begin(NAMED, [QUESTION, RUNNING])
+    assert await store.named("ann", "chat:1") == Named("c1", None, "c1-a1")
+    await store.end("c1", replace(ENDING, fingerprint=FINGERPRINT))
+    assert await store.named("ann", "chat:1") == Named("c1", FINGERPRINT)
+    assert await store.named("ann", "chat:2") is None
+    assert await store.named("bob", "chat:1") is None
+    assert await store.conversation("c1", "ann") == replace(NAMED, updated_at=LATER)
+
+
+async def test_an_alias_goes_over_to_the_conversation_that_takes_it(store: Store) -> None:
+    await store.create(NAMED)
+    await store.create(replace(C2, owner="bob", alias="chat:1"))
+    await store.begin(
+        replace(NAMED, id="c3"),
+        [replace(message, id=f"{message.id}-3", conversation_id="c3") for message in (QUESTION, RUNNING)],
+    )
+    assert await store.named("ann", "chat:1") == Named("c3", None, "c1-a1-3")
+    assert await store.named("bob", "chat:1") == Named("c2")
+    assert await store.conversation("c1", "ann") == C1
+
+
+async def test_an_alias_stays_where_a_message_runs(store: Store) -> None:
+    await store.begin(NAMED, [QUESTION, RUNNING])
+    assert await refused(store.create(replace(NAMED, id="c2"))) == CONFLICT
+    assert await refused(store.conversation("c2", "ann")) == NOT_FOUND
+    await store.end("c1", ENDING)
+    await store.create(replace(NAMED, id="c2"))
+    assert await store.named("ann", "chat:1") == Named("c2")
+
+
+async def test_the_alias_of_a_deleted_conversation_is_free(store: Store) -> None:
+    await store.create(NAMED)
+    await store.delete("c1", "ann")
+    assert await store.named("ann", "chat:1") is None
+    await store.create(NAMED)
+    assert await store.named("ann", "chat:1") == Named("c1")

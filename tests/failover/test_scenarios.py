@@ -15,9 +15,9 @@ import msgspec
 import pytest
 
 from gateway.canonical.events import MessageRouted, TextCompleted, TextDelta
-from gateway.protocols.base import Descriptor, Dialect, DialectRoute
+from gateway.protocols.base import ClientRequest, Descriptor, Dialect, DialectRoute, Exchange
 from gateway.protocols.hardwire.translator import HardwireTranslator
-from gateway.protocols.native.dialect import NativeDialect
+from gateway.protocols.native.dialect import NativeDialect, NativeExchange
 from gateway.protocols.registry import BUILT_IN
 from tests.support.gateway import END, HELLO, ONE, START, RunningGateway
 from tests.support.scripts import (
@@ -431,7 +431,7 @@ class Forgetless(NativeDialect):
     can_discard = False
 
 
-def forgetless() -> Dialect:
+def forgetless(_: object) -> Dialect:
     return Forgetless()
 
 
@@ -953,17 +953,22 @@ async def test_c38_the_one_place_of_a_probe_is_given_back_however_its_message_en
         assert said(await gateway.ask()) == "Hello"
 
 
+class SpeechlessExchange(NativeExchange):
+    def encoder(self) -> NoReturn:
+        raise RuntimeError("boom")
+
+
 class Speechless(NativeDialect):
     """Raises what nobody declared where a stream is to begin."""
 
     name = "speechless"
     routes: tuple[DialectRoute, ...] = (DialectRoute("POST", "/speechless", "message"),)
 
-    def encoder(self) -> NoReturn:
-        raise RuntimeError("boom")
+    def read(self, request: ClientRequest) -> Exchange:
+        return SpeechlessExchange(super().read(request).request)
 
 
-def speechless() -> Dialect:
+def speechless(_: object) -> Dialect:
     return Speechless()
 
 

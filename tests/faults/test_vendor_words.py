@@ -19,9 +19,10 @@ from gateway.canonical.events import (
     ToolResult,
     VendorEvent,
 )
+from gateway.canonical.turn import MessageRequest
 from gateway.protocols.base import ClientRequest, Descriptor, Dialect, DialectRoute, ErrorResponse
 from gateway.protocols.hardwire.translator import HardwireTranslator
-from gateway.protocols.native.dialect import NativeDialect, NativeEncoder
+from gateway.protocols.native.dialect import NativeDialect, NativeEncoder, NativeExchange
 from gateway.protocols.registry import BUILT_IN
 from tests.support.gateway import (
     END,
@@ -497,6 +498,18 @@ class BrokenEncoder(NativeEncoder):
         return explode() if self._at == "end" else super().end()
 
 
+class BrokenExchange(NativeExchange):
+    def __init__(self, request: MessageRequest, at: str) -> None:
+        super().__init__(request)
+        self._at = at
+
+    def encoder(self) -> BrokenEncoder:
+        return explode() if self._at == "encoder" else BrokenEncoder(self._at)
+
+    def document(self, message: Any) -> bytes:
+        return explode() if self._at == "document" else super().document(message)
+
+
 class BrokenDialect(NativeDialect):
     routes: tuple[DialectRoute, ...] = (DialectRoute("POST", "/broken", "message"),)
 
@@ -507,20 +520,14 @@ class BrokenDialect(NativeDialect):
         return explode() if self._at == "credential" else super().credential(request)
 
     def read(self, request: ClientRequest) -> Any:
-        return explode() if self._at == "read" else super().read(request)
-
-    def encoder(self) -> BrokenEncoder:
-        return explode() if self._at == "encoder" else BrokenEncoder(self._at)
-
-    def document(self, message: Any) -> bytes:
-        return explode() if self._at == "document" else super().document(message)
+        return explode() if self._at == "read" else BrokenExchange(super().read(request).request, self._at)
 
     def error(self, error: Any, request_id: str) -> ErrorResponse:
         return explode() if self._at == "error" else super().error(error, request_id)
 
 
 def with_dialect(at: str) -> Mapping[str, Descriptor]:
-    def make() -> Dialect:
+    def make(_: object) -> Dialect:
         return BrokenDialect(at)
 
     return {**BUILT_IN, "broken": Descriptor("broken", "Broken", {}, dialect=make)}

@@ -149,7 +149,7 @@ def test_a_new_attempt_forgets_what_the_last_one_left_uncommitted() -> None:
 
 
 def test_what_was_held_before_counts_towards_no_later_attempt() -> None:
-    answer = new_answer(limits=Limits(held=200))
+    answer = new_answer(limits=Limits(held=150))
     for attempt in range(1, 5):
         answer.begin("acme", attempt)
         take(answer, StepStarted(attempt, "x" * 40))

@@ -79,7 +79,7 @@ async def test_what_is_deep_reaches_no_vendor_or_is_refused(field: str, gateway:
     fields = {
         "tools": b'"tools":[{"name":"a","parameters":{"a":%b}}]',
         "vendor_options": b'"vendor_options":{"hardwire":{"workflow_id":%b}}',
-        "response_format": b'"parameters":{"response_format":{"a":%b}}',
+        "response_format": b'"parameters":{"response_format":{"type":"json_schema","schema":{"a":%b}}}',
         "history": b'"history":[{"role":"tool","parts":[{"type":"tool_result","tool_call_id":"c","output":%b}]}]',
     }
     for route in ("hardwire", "chatbase"):

@@ -11,7 +11,7 @@ import pytest
 import structlog
 from msgspec import Struct
 
-from gateway.app import build_gateway
+from gateway.app import build_dialects, build_gateway
 from gateway.conversations.memory import MemoryStore
 from gateway.protocols.registry import BUILT_IN
 from gateway.server.application import build_application
@@ -68,8 +68,7 @@ def test_every_route_has_a_row(tmp_path: Path) -> None:
         store=MemoryStore(),
         simulated="http://127.0.0.1:9",
     )
-    dialects = [make() for descriptor in BUILT_IN.values() if (make := descriptor.dialect) is not None]
-    app = build_application(gateway, dialects)
+    app = build_application(gateway, build_dialects(settings, BUILT_IN))
     served = {
         (route.method, route.resource.canonical)
         for route in app.router.routes()

@@ -15,6 +15,7 @@ Sources = Mapping[str, str]
 
 WAIST = frozenset({"canonical", "framing"})
 PORTS = WAIST | {"protocols.base"}
+DOORS = PORTS | {"protocols.reading"}
 SERVICES = PORTS | {"simulation", "routing", "conversations", "telemetry"}
 ALL = SERVICES | {"relay", "server", "client", "settings", "app", "cli"}
 
@@ -24,8 +25,9 @@ ALLOWED: dict[str, frozenset[str]] = {
     "framing": frozenset(),
     "protocols": frozenset(),
     "protocols.base": WAIST,
+    "protocols.reading": PORTS,
     "protocols.registry": PORTS | {"protocols.*"},
-    "protocols.*": PORTS,
+    "protocols.*": DOORS,
     "simulation": frozenset({"framing", "protocols.base"}),
     "routing": frozenset({"canonical"}),
     "conversations": frozenset({"canonical"}),
@@ -39,9 +41,9 @@ ALLOWED: dict[str, frozenset[str]] = {
 }
 """Room -> the rooms it may import beside itself; `protocols.*` is any one protocol's folder, and no other's."""
 
-NOT_PROTOCOLS = {"__init__", "base", "registry"}
-ENGLISH_WORDS = {"native"}
-"""Protocols whose names are words that a comment may need."""
+NOT_PROTOCOLS = {"__init__", "base", "reading", "registry"}
+ENGLISH_WORDS = {"native", "anthropic", "gemini"}
+"""Protocols whose names are words that a comment needs, or makers and models that another vendor may name."""
 REGISTRY = "gateway/protocols/registry.py"
 
 

@@ -266,6 +266,11 @@ class Shelf:
         app.router.add_route("*", r"/{tail:[\s\S]*}", self._answer)
         self._runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.1)
 
+    @property
+    def said(self) -> list[str]:
+        """The texts that it was asked, conversation by conversation."""
+        return [text for kept in self.conversations.values() for text in kept.texts]
+
     async def __aenter__(self) -> Self:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()

@@ -7,5 +7,5 @@ NATIVE = Descriptor(
     name="native",
     title="Canonical API",
     capabilities=dict.fromkeys(CAPABILITIES, "yes"),
-    dialect=NativeDialect,
+    dialect=lambda _: NativeDialect(),
 )

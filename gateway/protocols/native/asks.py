@@ -17,7 +17,7 @@ Bodies and queries are read strictly; an error names the path (`$.title`, `query
 """
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -44,11 +44,10 @@ from gateway.canonical.resources import (
     Slice,
     UploadFiles,
 )
-from gateway.canonical.turn import MAX_METADATA, Name
-from gateway.framing.typed import UNREADABLE, explain
+from gateway.canonical.turn import Name
+from gateway.framing.typed import UNREADABLE
 from gateway.protocols.base import ClientRequest, DialectRoute, Operation
-
-S = TypeVar("S", bound=Struct)
+from gateway.protocols.reading import check_metadata, read_body, read_query, refuse
 
 _MESSAGE = "/v1/messages/{message_id}"
 _CONVERSATION = "/v1/conversations/{conversation_id}"
@@ -74,7 +73,6 @@ MAX_NAME = 256
 ColumnName = Annotated[str, Meta(min_length=1, max_length=MAX_NAME, pattern=r"^[^\x00-\x1f\x7f,]+\Z")]
 
 _decode_new = msgspec.json.Decoder(CreateConversation).decode
-_encode = msgspec.json.Encoder().encode
 
 
 class _PageQuery(Struct, frozen=True, forbid_unknown_fields=True):
@@ -101,46 +99,17 @@ class _SliceQuery(Struct, frozen=True, forbid_unknown_fields=True):
 class _NoQuery(Struct, frozen=True, forbid_unknown_fields=True): ...
 
 
-def refuse(path: str, problem: str) -> GatewayError:
-    return GatewayError(
-        "bad_request", f"the request does not fit: {path}: {problem}", details={"path": path, "problem": problem}
-    )
-
-
-def require_json(request: ClientRequest) -> None:
-    media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise GatewayError("unsupported_media_type", "the body must be application/json")
-
-
-def check_metadata(metadata: dict[str, Any]) -> None:
-    if len(_encode(metadata)) > MAX_METADATA:
-        raise refuse("$.metadata", f"over {MAX_METADATA} bytes of JSON")
-
-
-def _query(request: ClientRequest, kind: type[S]) -> S:
-    try:
-        return msgspec.convert(request.query, kind, strict=False)
-    except UNREADABLE as error:
-        path, problem = explain(error)
-        raise refuse("query" + path.removeprefix("$"), problem) from error
-
-
 def _read_create(request: ClientRequest) -> Ask:
-    _query(request, _NoQuery)
+    read_query(_NoQuery, request)
     if not request.body:
         return CreateConversation()
-    require_json(request)
-    try:
-        asked = _decode_new(request.body)
-    except UNREADABLE as error:
-        raise refuse(*explain(error)) from error
+    asked = read_body(_decode_new, request)
     check_metadata(asked.metadata)
     return asked
 
 
 def _page(request: ClientRequest) -> PageOf:
-    query = _query(request, _PageQuery)
+    query = read_query(_PageQuery, request)
     return PageOf(query.limit, query.cursor)
 
 
@@ -158,32 +127,32 @@ def _known(request: ClientRequest, parameter: str, problem: str) -> str:
 
 
 def _message(request: ClientRequest) -> str:
-    _query(request, _NoQuery)
+    read_query(_NoQuery, request)
     return _known(request, "message_id", "no such message")
 
 
 def _read_get(request: ClientRequest) -> Ask:
-    _query(request, _NoQuery)
+    read_query(_NoQuery, request)
     return GetConversation(_conversation(request))
 
 
 def _read_list_files(request: ClientRequest) -> Ask:
-    _query(request, _NoQuery)
+    read_query(_NoQuery, request)
     return ListFiles(_conversation(request))
 
 
 def _read_download(request: ClientRequest) -> Ask:
-    _query(request, _NoQuery)
+    read_query(_NoQuery, request)
     return DownloadFile(_conversation(request), _known(request, "file_id", "the conversation has no such file"))
 
 
 def _read_list_frames(request: ClientRequest) -> Ask:
-    _query(request, _NoQuery)
+    read_query(_NoQuery, request)
     return ListDataFrames(_conversation(request))
 
 
 def _read_frame(request: ClientRequest) -> Ask:
-    query = _query(request, _SliceQuery)
+    query = read_query(_SliceQuery, request)
     conversation = _conversation(request)
     name = _column_names([request.parameters["name"]], "path.name")[0]
     columns = [] if query.columns is None else _column_names(query.columns.split(","), "query.columns")
@@ -204,11 +173,11 @@ ASKS: Mapping[Operation, Callable[[ClientRequest], Ask]] = {
     "list_conversations": lambda request: ListConversations(_page(request)),
     "get_conversation": _read_get,
     "delete_conversation": lambda request: DeleteConversation(
-        _conversation(request), _query(request, _DeleteQuery).copies
+        _conversation(request), read_query(_DeleteQuery, request).copies
     ),
     "list_messages": lambda request: ListMessages(_conversation(request), _page(request)),
     "list_files": _read_list_files,
-    "upload_files": lambda request: UploadFiles(_conversation(request), _query(request, _UploadQuery).route),
+    "upload_files": lambda request: UploadFiles(_conversation(request), read_query(_UploadQuery, request).route),
     "download_file": _read_download,
     "list_data_frames": _read_list_frames,
     "read_data_frame": _read_frame,

@@ -9,7 +9,7 @@
 A request is decoded strictly. Its errors name the path and never the value, because a value may be a secret.
 """
 
-import math
+from collections.abc import Mapping
 
 import msgspec
 from msgspec import Struct
@@ -20,9 +20,17 @@ from gateway.canonical.message import Message
 from gateway.canonical.resources import Ask, Result
 from gateway.canonical.turn import MessageRequest
 from gateway.framing.sse import encode_comment, event_template
-from gateway.framing.typed import UNREADABLE, explain
-from gateway.protocols.base import ClientRequest, DialectRoute, Encoder, ErrorResponse, Operation, all_values
-from gateway.protocols.native.asks import ASKS, ROUTES, check_metadata, refuse, require_json
+from gateway.protocols.base import (
+    ClientRequest,
+    DialectRoute,
+    Encoder,
+    ErrorResponse,
+    Exchange,
+    Operation,
+    Thread,
+)
+from gateway.protocols.native.asks import ASKS, ROUTES
+from gateway.protocols.reading import bearer, check_metadata, read_body, refuse, retry_headers
 
 _decode_request = msgspec.json.Decoder(MessageRequest).decode
 _encode = msgspec.json.Encoder().encode
@@ -45,6 +53,8 @@ class _ErrorDocument(Struct, frozen=True):
 
 
 class NativeEncoder:
+    omitted: Mapping[str, int] = {}
+
     def event(self, sequence: int, event: Event) -> bytes:
         template, replaced = _TEMPLATES[type(event)]
         return template % (sequence, sequence, _encode(event)[replaced:])
@@ -56,34 +66,12 @@ class NativeEncoder:
         return b""
 
 
-class NativeDialect:
-    name = "native"
-    routes: tuple[DialectRoute, ...] = (DialectRoute("POST", "/v1/messages", "message"), *ROUTES)
-    content_type = "text/event-stream"
-    can_discard = True
+class NativeExchange:
+    thread: Thread | None = None
+    follows: str | None = None
 
-    def credential(self, request: ClientRequest) -> str | None:
-        """The one `Authorization: Bearer` (RFC 6750, 2.1); None where there is none, or more than one."""
-        values = all_values(request.headers, "Authorization")
-        if len(values) != 1:
-            return None
-        scheme, _, key = values[0].partition(" ")
-        return key.strip() or None if scheme.lower() == "bearer" else None
-
-    def read(self, request: ClientRequest) -> MessageRequest:
-        require_json(request)
-        try:
-            asked = _decode_request(request.body)
-        except UNREADABLE as error:
-            raise refuse(*explain(error)) from error
-        _check(asked)
-        return asked
-
-    def read_ask(self, operation: Operation, request: ClientRequest) -> Ask:
-        return ASKS[operation](request)
-
-    def write_result(self, result: Result) -> bytes:
-        return _encode(result)
+    def __init__(self, request: MessageRequest) -> None:
+        self.request = request
 
     def encoder(self) -> Encoder:
         return NativeEncoder()
@@ -91,10 +79,33 @@ class NativeDialect:
     def document(self, message: Message) -> bytes:
         return _encode(message)
 
+
+class NativeDialect:
+    name = "native"
+    routes: tuple[DialectRoute, ...] = (DialectRoute("POST", "/v1/messages", "message"), *ROUTES)
+    content_type = "text/event-stream"
+    can_discard = True
+    losses: Mapping[str, str] = {}
+
+    def credential(self, request: ClientRequest) -> str | None:
+        return bearer(request)
+
+    def headers(self, request_id: str) -> dict[str, str]:
+        return {"X-Request-Id": request_id}
+
+    def read(self, request: ClientRequest) -> Exchange:
+        asked = read_body(_decode_request, request)
+        _check(asked)
+        return NativeExchange(asked)
+
+    def read_ask(self, operation: Operation, request: ClientRequest) -> Ask:
+        return ASKS[operation](request)
+
+    def write_result(self, result: Result) -> bytes:
+        return _encode(result)
+
     def error(self, error: GatewayError, request_id: str) -> ErrorResponse:
-        headers = {"Content-Type": "application/json"}
-        if error.retry_after is not None:
-            headers["Retry-After"] = str(math.ceil(error.retry_after))
+        headers = {"Content-Type": "application/json", **retry_headers(error)}
         if error.code == "unauthorized":
             headers["WWW-Authenticate"] = "Bearer"
         return ErrorResponse(error.status, headers, _encode(_ErrorDocument(error.body(request_id))))

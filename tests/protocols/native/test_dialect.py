@@ -42,9 +42,9 @@ from gateway.canonical.events import (
 from gateway.canonical.message import ImagePart, InputResponsePart, Message, TextPart, ToolResultPart
 from gateway.canonical.turn import HistoryMessage, MessageRequest, NamedTool, Parameters, Tool
 from gateway.framing.sse import SseDecoder
-from gateway.protocols.base import ClientRequest
+from gateway.protocols.base import ClientRequest, NoSettings
 from gateway.protocols.native import NATIVE
-from gateway.protocols.native.dialect import NativeDialect, NativeEncoder
+from gateway.protocols.native.dialect import NativeDialect, NativeEncoder, NativeExchange
 from tests.support.play import read_stream
 
 DIALECT = NativeDialect()
@@ -55,7 +55,7 @@ SECRET = "sk-0123456789abcdef"
 
 def read(body: bytes, media_type: str | None = "application/json") -> MessageRequest:
     headers = {} if media_type is None else {"content-type": media_type}
-    return DIALECT.read(ClientRequest(CIMultiDict(headers), body))
+    return DIALECT.read(ClientRequest(CIMultiDict(headers), body)).request
 
 
 def refused(body: bytes, media_type: str | None = "application/json") -> GatewayError:
@@ -398,7 +398,7 @@ def test_a_stream_is_read_back_as_the_events_it_was_made_of() -> None:
 
 
 def test_a_heartbeat_is_a_comment_and_the_end_says_nothing() -> None:
-    encoder = DIALECT.encoder()
+    encoder = NativeEncoder()
     assert (encoder.heartbeat(), encoder.end()) == (b": heartbeat\n\n", b"")
 
 
@@ -407,7 +407,7 @@ def test_a_heartbeat_is_a_comment_and_the_end_says_nothing() -> None:
 
 def test_a_message_is_written_without_what_is_absent() -> None:
     message = Message("msg_1", "conv_1", "assistant", "completed", [TextPart("Hi", 0)], NOW, finish_reason="stop")
-    assert json.loads(DIALECT.document(message)) == {
+    assert json.loads(NativeExchange(MessageRequest()).document(message)) == {
         "id": "msg_1",
         "conversation_id": "conv_1",
         "role": "assistant",
@@ -441,6 +441,7 @@ def test_a_client_is_never_told_to_come_back_too_early(seconds: float | None, he
 
 
 def test_the_descriptor_has_this_dialect_and_no_vendor() -> None:
-    assert NATIVE.dialect is NativeDialect
+    assert NATIVE.dialect is not None
+    assert isinstance(NATIVE.dialect(NoSettings()), NativeDialect)
     assert (NATIVE.translator, NATIVE.simulator) == (None, None)
     assert (DIALECT.name, DIALECT.content_type, DIALECT.can_discard) == ("native", "text/event-stream", True)
