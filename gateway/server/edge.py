@@ -1,4 +1,4 @@
-"""The edge every request passes: its id, and one shape for every error, the router's own included.
+"""The edge every request passes: its id, and for every error, the router's own included, the shape of its dialect.
 
 A client's `X-Request-Id` is kept where it is a plain name, and refused otherwise: it goes into headers and log lines.
 """
@@ -13,7 +13,7 @@ from aiohttp.http import HttpVersion11
 from gateway.canonical.errors import Code, GatewayError
 from gateway.protocols.base import Dialect
 from gateway.relay.downstream import SERVER
-from gateway.server.gateway import GATEWAY, REQUEST_ID, Gateway
+from gateway.server.gateway import DOORS, GATEWAY, REQUEST_ID
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -40,13 +40,14 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
         _refuse_odd_headers(request)
         response = gateway.cors.preflight(request) or await handler(request)
     except GatewayError as error:
-        gateway.report_refusal(error, request_id, gateway.dialect.name)
-        response = refuse(gateway.dialect, error, request_id)
+        dialect = _door(request)
+        gateway.report_refusal(error, request_id, dialect.name)
+        response = refuse(dialect, error, request_id)
     except web.HTTPException as error:
-        response = _in_our_shape(gateway, error, request_id)
+        response = _in_our_shape(request, error)
     except Exception as error:  # noqa: BLE001  (a bug of ours must not cost the client its answer)
         gateway.report_bug(error, request_id)
-        response = refuse(gateway.dialect, GatewayError("internal", "the gateway failed"), request_id)
+        response = _confess(request)
         if request.writer.output_size and request.transport is not None:
             request.transport.abort()  # a response was begun: nothing true can follow in it
     if not response.prepared:
@@ -66,8 +67,9 @@ async def expect(request: web.Request) -> web.StreamResponse | None:
     gateway = request.app[GATEWAY]
     error = GatewayError("bad_request", "this expectation cannot be met", details={"path": "headers.Expect"})
     request_id = gateway.ids.new("req")
-    gateway.report_refusal(error, request_id, gateway.dialect.name)
-    return refuse(gateway.dialect, error, request_id)
+    dialect = _door(request)
+    gateway.report_refusal(error, request_id, dialect.name)
+    return refuse(dialect, error, request_id)
 
 
 def refuse(dialect: Dialect, error: GatewayError, request_id: str) -> web.Response:
@@ -105,15 +107,32 @@ def _refuse_odd_headers(request: web.Request) -> None:
                 )
 
 
-def _in_our_shape(gateway: Gateway, error: web.HTTPException, request_id: str) -> web.StreamResponse:
+def _in_our_shape(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
     if error.status < 400:
         return error
     refused = GatewayError(*ROUTER_CODES.get(error.status, ("bad_request", "the request cannot be read")))
-    gateway.report_refusal(refused, request_id, gateway.dialect.name)
-    response = refuse(gateway.dialect, refused, request_id)
+    dialect = _door(request)
+    request.app[GATEWAY].report_refusal(refused, request[REQUEST_ID], dialect.name)
+    response = refuse(dialect, refused, request[REQUEST_ID])
     if isinstance(error, web.HTTPMethodNotAllowed):
         response.headers["Allow"] = error.headers["Allow"]
     return response
+
+
+def _confess(request: web.Request) -> web.Response:
+    error = GatewayError("internal", "the gateway failed")
+    try:
+        return refuse(_door(request), error, request[REQUEST_ID])
+    except Exception:  # noqa: BLE001  (the same bug again, as of a dialect that cannot write errors)
+        return refuse(request.app[GATEWAY].dialect, error, request[REQUEST_ID])
+
+
+def first_segment(path: str) -> str:
+    return path.split("/")[1]
+
+
+def _door(request: web.Request) -> Dialect:
+    return request.app[DOORS].get(first_segment(request.path), request.app[GATEWAY].dialect)
 
 
 def _handler_name(request: web.Request) -> str:

@@ -146,4 +146,6 @@ class Gateway:
 
 
 GATEWAY = web.AppKey("gateway", Gateway)
+DOORS = web.AppKey("doors", dict[str, Dialect])
+"""In whose words errors are told, by the first segment of the path; elsewhere they are told in the canonical API's."""
 REQUEST_ID = web.RequestKey("request_id", str)
