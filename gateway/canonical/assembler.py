@@ -116,10 +116,11 @@ class Assembler:
     def _start(self, event: TextStarted | ReasoningStarted) -> None:
         block = _Block(type(event), [], event)
         replaced = None if event.replaces is None else self._blocks.get(event.replaces)
-        if replaced is None:
+        if event.replaces is None or replaced not in self._entries:
             self._entries.append(block)
         else:
             self._entries[self._entries.index(replaced)] = block
+            self._blocks[event.replaces] = block
         self._blocks[event.block] = self._open[event.block] = block
 
     def _start_call(self, event: ToolCallStarted) -> None:

@@ -1,5 +1,6 @@
 """What was said, on its way in from a client that resends it, and on its way out to a vendor that keeps nothing.
 
+    joined(said)     what stands together is one message
     split(said)      [HistoryMessage, ...] -> instructions, history, content   the last turn is what is asked now
     dialogue(turn)   Turn -> [Spoken, ...]                                     what the vendor is told, in order
 
@@ -40,7 +41,7 @@ class Split(Struct, frozen=True):
 
 def split(said: Iterable[HistoryMessage]) -> Split:
     """Of a client's own list of messages, oldest first."""
-    messages = _joined(said)
+    messages = joined(said)
     first = next((number for number, message in enumerate(messages) if message.role != "system"), len(messages))
     last = next((number for number in range(len(messages), first, -1) if messages[number - 1].role != "system"), first)
     instructions = [part.text for message in (*messages[:first], *messages[last:]) for part in _texts(message.parts)]
@@ -51,10 +52,12 @@ def split(said: Iterable[HistoryMessage]) -> Split:
     return Split("\n\n".join(instructions) or None, messages[first:last], content)
 
 
-def _joined(said: Iterable[HistoryMessage]) -> list[HistoryMessage]:
-    """A tool's results are the client's words; what it says in a row is one message."""
+def joined(said: Iterable[HistoryMessage]) -> list[HistoryMessage]:
+    """A tool's results are the client's words, what it says in a row is one message, and an empty one is none."""
     messages: list[HistoryMessage] = []
     for message in said:
+        if not message.parts:
+            continue
         role: Literal["system", "user", "assistant"] = "user" if message.role == "tool" else message.role
         if role == "system" or not messages or messages[-1].role != role:
             messages.append(HistoryMessage(role, message.parts))

@@ -55,6 +55,7 @@ class Laws:
         self._routed = False
         self._answered = False
         self._blocks: dict[int, type] = {}
+        self._replaced: set[int] = set()
         self._open: dict[int, tuple[Any, list[str]]] = {}
         self._steps: set[int] = set()
         self._open_steps: set[int] = set()
@@ -100,6 +101,8 @@ class Laws:
         if event.replaces is not None:
             _require(self._blocks.get(event.replaces) is type(event), 3, f"no such block: {event.replaces}")
             _require(event.replaces not in self._open, 3, f"block {event.replaces} is replaced while open")
+            _require(event.replaces not in self._replaced, 3, f"block {event.replaces} is replaced twice")
+            self._replaced.add(event.replaces)
         self._begin(event)
 
     def _begin(self, event: TextStarted | ReasoningStarted | ToolCallStarted) -> None:

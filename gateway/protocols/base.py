@@ -483,7 +483,7 @@ class Exchange(Protocol):
 
     `request.route` is the name of a route, or of a model that a route answers for. The conversation is named by
     `request.conversation_id`, by `thread`, by `follows` (the id of the answer that came before), or by nothing: then
-    its history tells.
+    its history tells. That there is no such answer is `not_found` at the path `$.follows`.
     """
 
     request: MessageRequest

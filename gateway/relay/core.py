@@ -532,6 +532,8 @@ class Core:
             self._attempt.longest_gap = max(self._attempt.longest_gap, attempt.last_event - before)
             if translator.ending:
                 self._note_ending(now)
+            else:
+                attempt.ending_at = None  # the vendor goes on behind what looked like its end
         except Exception as error:  # noqa: BLE001  (a translator may be anybody's)
             self._fail_attempt(error, now)
 

@@ -331,7 +331,7 @@ def render_head(
 
     Raises `GatewayError("internal")` for a line end in it, which would be an injection.
     """
-    target = f"{base_path}{request.path}"
+    target = f"{base_path}{request.path}" or "/"
     if request.query:
         target += "?" + urlencode(request.query)
     fields = {

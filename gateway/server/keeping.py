@@ -7,7 +7,7 @@ end          the answer as it became, and what each vendor calls the conversatio
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from gateway.canonical.errors import Code, GatewayError
 from gateway.canonical.events import MessageCompleted, MessageStarted
+from gateway.canonical.history import joined
 from gateway.canonical.message import (
     FilePart,
     ImagePart,
@@ -29,7 +30,7 @@ from gateway.canonical.resources import MAX_PAGE, PageOf
 from gateway.canonical.turn import HistoryMessage, MessageRequest
 from gateway.conversations.catch_up import Transcript
 from gateway.conversations.fingerprint import extend, seed
-from gateway.conversations.store import Binding, BindingKey, Bindings, Conversation, Ending
+from gateway.conversations.store import Binding, BindingKey, Bindings, Conversation, Ending, Named
 from gateway.protocols.base import Exchange, Thread
 from gateway.relay.attempt import Attempt
 from gateway.relay.core import Core
@@ -41,6 +42,10 @@ from gateway.server.recovery import Recovery
 
 TAKEN: frozenset[Code] = frozenset({"conflict", "not_found"})
 """What a conversation that was recognised may have become in the next moment: then a new one is begun."""
+
+
+FOLLOWS = "$.follows"
+"""Where a dialect tells that there is no answer of the id that a message is to follow."""
 
 
 class Opened(Struct, frozen=True):
@@ -95,7 +100,7 @@ class Keeper:
             raise
 
     async def _recognise(self, coming: Coming) -> Opened:
-        chain = _chain_of(coming.asked, coming.route)
+        chain = _chain(coming.asked.history, coming)
         known = await self._gateway.store.recognise(coming.owner, chain) if coming.asked.history and chain else None
         if known is not None:
             try:
@@ -108,17 +113,29 @@ class Keeper:
     async def _go_on(self, coming: Coming, thread: Thread) -> Opened:
         """In a thread whose history is another than we know, that history is the true one: a new conversation."""
         alias = alias_of(self._dialect, thread.id)
-        chain = _chain_of(coming.asked, coming.route) if thread.is_whole else None
+        chain = _chain(coming.asked.history, coming) if thread.is_whole else None
         known = await self._gateway.store.named(coming.owner, alias)
-        if known is None or (thread.is_whole and known.running is None and known.fingerprint != chain):
+        if known is None or (thread.is_whole and not await self._is_all_of(chain, known, coming)):
             return await self._start(coming, chain, alias)
         return await self._resume(coming, known.conversation_id, chain=chain)
 
+    async def _is_all_of(self, chain: bytes | None, known: Named, coming: Coming) -> bool:
+        """Whether a history tells what we know; clients keep failed answers, as far as they saw them, or do not."""
+        if known.running is not None or known.fingerprint == chain:
+            return True
+        said = Transcript(await self._read(known.conversation_id, coming.owner)).after(None)
+        told = [HistoryMessage(message.role, [_run_by(message, part) for part in message.parts]) for message in said]
+        return _chain(told, coming) == chain
+
     async def _follow(self, coming: Coming, answer_id: str) -> Opened:
         """Behind that answer; where the conversation went on since, in a new one that begins with all up to it."""
-        answer = await self._gateway.store.message(answer_id, coming.owner)
+        try:
+            answer = await self._gateway.store.message(answer_id, coming.owner)
+        except GatewayError as error:
+            error.details = {"path": FOLLOWS} if error.code == "not_found" else {}
+            raise
         if answer.role != "assistant":
-            raise GatewayError("not_found", "no such answer")
+            raise GatewayError("not_found", "no such answer", details={"path": FOLLOWS})
         said = await self._read(answer.conversation_id, coming.owner)
         if said[-1].id == answer_id:
             return await self._resume(coming, answer.conversation_id)
@@ -237,11 +254,11 @@ def _left_by(attempt: Attempt, ask: Asked, key: BindingKey, moved_at: datetime |
     return None
 
 
-def _chain_of(asked: MessageRequest, route: Route) -> bytes | None:
+def _chain(said: Iterable[HistoryMessage], coming: Coming) -> bytes | None:
     """None where a history holds what cannot be written: it is recognised by nothing."""
-    chain = seed(route.name, asked.user_id)
+    chain = seed(coming.route.name, coming.asked.user_id)
     try:
-        for told in asked.history:
+        for told in joined(said):
             chain = extend(chain, told.role, told.parts)
     except (UnicodeEncodeError, RecursionError):
         return None

@@ -112,6 +112,18 @@ def test_a_correction_stands_in_the_place_of_what_it_replaces() -> None:
     assert "".join(part.text for part in assembler.parts() if isinstance(part, TextPart)) == "AAb"
 
 
+def test_a_block_that_is_corrected_twice_is_what_the_last_correction_says() -> None:
+    assembler = assembled(
+        TextStarted(0),
+        TextCompleted(0, "a"),
+        TextStarted(1, replaces=0),
+        TextCompleted(1, "A"),
+        TextStarted(2, replaces=0),
+        TextCompleted(2, "AA"),
+    )
+    assert assembler.parts() == [TextPart("AA", 2)]
+
+
 def test_what_is_open_is_completed_in_the_order_of_its_numbers_and_then_the_steps_from_within() -> None:
     assembler = assembled(
         StepStarted(0, "plan"),

@@ -119,6 +119,10 @@ BROKEN: dict[str, tuple[int, list[Event]]] = {
     "a step left open at a switch": (3, answer(StepStarted(0), SWITCH)),
     "a switch that does not say whether to forget": (3, answer(MessageRouted("zeta", 2, from_="acme"))),
     "a switch that does not say from whom": (3, answer(MessageRouted("zeta", 2, discard=False))),
+    "a block replaced twice": (
+        3,
+        answer(*HELLO, TextStarted(1, replaces=0), TextCompleted(1, ""), TextStarted(2, replaces=0)),
+    ),
     "a number that comes again": (3, answer(*HELLO, TextStarted(0))),
     "a number that comes again after a switch": (3, answer(*HELLO, SWITCH, ReasoningStarted(0))),
     "a delta of a block never opened": (3, answer(TextDelta(0, "a"))),

@@ -18,12 +18,19 @@ from gateway.framing.lines import JsonDecoder
 from gateway.framing.record import Framing
 from gateway.framing.sse import LenientSseDecoder, SseDecoder
 from gateway.framing.typed import Malformed
+from gateway.protocols.ag_ui import AG_UI
+from gateway.protocols.ai_sdk import AI_SDK
+from gateway.protocols.anthropic import ANTHROPIC
 from gateway.protocols.base import Descriptor, Translator, refusal
 from gateway.protocols.chatbase import CHATBASE
 from gateway.protocols.dimedove import DIMEDOVE
 from gateway.protocols.dimedove.framing import AnswerDecoder
 from gateway.protocols.dynamiq import DYNAMIQ
+from gateway.protocols.gemini import GEMINI
+from gateway.protocols.gemini.framing import ChunkDecoder
 from gateway.protocols.hardwire import HARDWIRE
+from gateway.protocols.openai_chat import OPENAI_CHAT
+from gateway.protocols.openai_responses import OPENAI_RESPONSES
 from gateway.protocols.sema4 import SEMA4
 from tests.support.spoil import spoilt_json
 from tests.support.translating import (
@@ -74,6 +81,10 @@ def make(room: Descriptor, target: dict[str, Any]) -> Translator:
 
 SYNC: dict[str, Any] = {"upstream_stream": False}
 READINGS = {
+    "ag_ui": Reading(AG_UI, {}, SseDecoder),
+    "ai_sdk": Reading(AI_SDK, {}, SseDecoder),
+    "anthropic": Reading(ANTHROPIC, {"model": "m"}, SseDecoder),
+    "anthropic-document": Reading(ANTHROPIC, {"model": "m", **SYNC}, JsonDecoder, stream=False),
     "chatbase": Reading(CHATBASE, {"agent": "a"}, LenientSseDecoder),
     "chatbase-document": Reading(CHATBASE, {"agent": "a", **SYNC}, JsonDecoder, stream=False),
     "dimedove": Reading(DIMEDOVE, {"app": "a"}, AnswerDecoder, CHAT),
@@ -83,8 +94,14 @@ READINGS = {
         DIMEDOVE, {"app": "a", "tool_outputs": False}, AnswerDecoder, CHAT, stream=False
     ),
     "dynamiq": Reading(DYNAMIQ, {"app": APP}, SseDecoder),
+    "gemini": Reading(GEMINI, {"model": "m"}, ChunkDecoder),
+    "gemini-document": Reading(GEMINI, {"model": "m", **SYNC}, JsonDecoder, stream=False),
     "hardwire": Reading(HARDWIRE, {"model": "m"}, SseDecoder, CHAT),
     "hardwire-document": Reading(HARDWIRE, {"model": "m", **SYNC}, JsonDecoder, CHAT, stream=False),
+    "openai-chat": Reading(OPENAI_CHAT, {"model": "m"}, SseDecoder),
+    "openai-chat-document": Reading(OPENAI_CHAT, {"model": "m", **SYNC}, JsonDecoder, stream=False),
+    "openai-responses": Reading(OPENAI_RESPONSES, {"model": "m"}, SseDecoder),
+    "openai-responses-document": Reading(OPENAI_RESPONSES, {"model": "m", **SYNC}, JsonDecoder, stream=False),
     "sema4": Reading(SEMA4, {"agent": "a"}, SseDecoder),
     "sema4-document": Reading(SEMA4, {"agent": "a", **SYNC}, JsonDecoder, CHAT, stream=False),
 }
@@ -170,10 +187,12 @@ class Target(Struct, frozen=True):
 
 
 TARGETS = {
+    "ag_ui": Target(AG_UI, {"path": "/a"}, "/a"),
     "chatbase": Target(CHATBASE, {"agent": "a"}, "a"),
     "dimedove": Target(DIMEDOVE, {"app": "a"}, "a"),
     "dynamiq-app": Target(DYNAMIQ, {"app": APP}, APP),
     "dynamiq-model": Target(DYNAMIQ, {"model": MODEL}, MODEL),
+    "gemini": Target(GEMINI, {"model": "m"}, "m"),
     "hardwire": Target(HARDWIRE, {"model": "m"}, ""),
     "sema4": Target(SEMA4, {"agent": "a"}, "a"),
 }

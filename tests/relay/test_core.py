@@ -437,6 +437,20 @@ def test_trailers_are_waited_for_one_second() -> None:
     assert (played.log[-1], played.seconds) == (COMPLETED, 1)
 
 
+class Undecided(Parrot):
+    """What follows behind its end takes the end back."""
+
+    def feed(self, record: Record) -> Iterator[Event | Notice]:
+        self.ending = False
+        return super().feed(record)
+
+
+def test_a_vendor_that_goes_on_behind_its_end_is_waited_for_as_before() -> None:
+    later = (Pause(0.75), Send(sse(b"there")), Pause(0.75), Send(sse(b"stop")))
+    played = run((STREAM, Send(sse(b"hello", b"ending")), *later), make=Undecided)
+    assert (played.core.outcome, played.seconds) == ("completed", 1.5)
+
+
 def test_a_trailer_does_not_prolong_the_wait() -> None:
     trailers = (Pause(0.5), Send(sse(b"usage"))) * 5
     played = run((STREAM, Send(sse(b"hello", b"ending")), *trailers))

@@ -597,6 +597,13 @@ def test_a_post_has_its_path_behind_the_base_our_headers_the_credential_and_its_
     )
 
 
+def test_where_neither_has_a_path_the_root_is_asked_for() -> None:
+    assert render_head(VendorRequest("GET", ""), ACME, "", {}, 0).startswith(b"GET / HTTP/1.1\r\n")
+    assert render_head(VendorRequest("GET", "", query={"a": "1"}), ACME, "", {}, 0).startswith(
+        b"GET /?a=1 HTTP/1.1\r\n"
+    )
+
+
 def test_a_header_of_the_request_goes_before_one_of_ours() -> None:
     get = VendorRequest("GET", "/", headers={"User-Agent": "acme-client"})
     assert render_head(get, ACME, "", {}, 0) == (

@@ -22,9 +22,10 @@ from gateway.protocols.base import ClientRequest, Descriptor, DialectRoute, Exch
 from gateway.protocols.native.dialect import NativeDialect, NativeExchange
 from gateway.protocols.registry import BUILT_IN
 from tests.support.gateway import END, HELLO, START, RunningGateway, running_gateway, told
-from tests.support.scripts import Hold, Read, ScriptServer, Step
+from tests.support.scripts import Hold, Read, Reset, ScriptServer, Sleep, Step
 from tests.support.served import DEMO, Served, serving
 from tests.support.shelf import PROTOCOLS, Shelf, config
+from tests.support.targets import WELL
 
 
 class NamingDialect(NativeDialect):
@@ -146,6 +147,24 @@ async def test_what_is_no_answer_is_followed_by_nothing(tmp_path: Path) -> None:
         for message_id in (listed.document["data"][0]["id"], "msg_nobody"):
             reply = await gateway.ask("POST", "/naming", json={"content": "Hi"}, headers={"X-Follows": message_id})
             assert (reply.status, reply.error["code"]) == (404, "not_found")
+            assert reply.error["details"] == {"path": "$.follows"}
+
+
+async def test_a_thread_goes_on_behind_an_answer_that_broke_off_as_its_client_saw_it(tmp_path: Path) -> None:
+    cut = [Read(), *told(START, HELLO)[:-1], Sleep(0.1), Reset()]
+    resent = [[], history("One", "Hello"), history("One", "Hello", "Two", "Hello")]
+    async with (
+        ScriptServer(cut, WELL) as vendor,
+        running_gateway(tmp_path, vendor.url, protocols={**BUILT_IN, **NAMING}) as gateway,
+    ):
+        for question, said in zip(("One", "Two", "Three"), resent, strict=True):
+            body = {"content": question, "history": said}
+            async with gateway.session.post("/naming", json=body, headers=THREAD) as reply:
+                assert reply.status == 200
+                await reply.read()
+        lines = gateway.log.of("message")
+        assert [line["outcome"] for line in lines] == ["failed", "completed", "completed"]
+        assert len({line["conversation_id"] for line in lines}) == 1
 
 
 # --- vendors that keep nothing
