@@ -3,6 +3,7 @@
 .venv/bin/python -m tests.support.tables    prints them, to be pasted
 """
 
+import re
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -11,7 +12,19 @@ from msgspec import Struct
 from gateway.protocols.base import CAPABILITIES, Descriptor
 from gateway.protocols.registry import BUILT_IN
 
-ORDER = ("dynamiq", "chatbase", "dimedove", "hardwire", "sema4")
+ORDER = (
+    "dynamiq",
+    "chatbase",
+    "dimedove",
+    "hardwire",
+    "sema4",
+    "openai_chat",
+    "openai_responses",
+    "anthropic",
+    "gemini",
+    "ai_sdk",
+    "ag_ui",
+)
 """As the README tells of them."""
 
 
@@ -36,12 +49,28 @@ def settings() -> str:
     return _table(["protocol", "credentials", "`bases`", "target", "`vendor_options`"], rows)
 
 
+def paths() -> str:
+    """What each client-facing protocol but our own is asked."""
+    rows = (
+        [f"`{route.method} {_spelled(route.path)}`", route.operation.replace("_", " ")]
+        for name in ORDER
+        if (make := BUILT_IN[name].dialect) is not None
+        for route in make(BUILT_IN[name].dialect_settings()).routes
+    )
+    return _table(["request of a client's own", "what it does"], rows)
+
+
+def _spelled(path: str) -> str:
+    """Without the patterns of its variable segments."""
+    return re.sub(r":[^{}/]+}", "}", path)
+
+
 def _described() -> Iterator[Descriptor]:
     return (BUILT_IN[name] for name in ORDER)
 
 
 def _names(names: Iterable[str]) -> str:
-    return " and ".join(f"`{name}`" for name in sorted(names))
+    return " and ".join(f"`{name}`" for name in sorted(names)) or "none"
 
 
 def _fields(kind: type[Struct]) -> str:
@@ -55,4 +84,4 @@ def _table(head: list[str], rows: Iterable[list[str]]) -> str:
 
 
 if __name__ == "__main__":
-    print(capabilities(), settings(), sep="\n", end="")  # noqa: T201  (what the command is for)
+    print(capabilities(), settings(), paths(), sep="\n", end="")  # noqa: T201  (what the command is for)

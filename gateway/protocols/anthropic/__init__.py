@@ -36,7 +36,7 @@ ANTHROPIC = Descriptor(
         "parameters": "yes",
         "user_id": "yes",
         "metadata": "ignored",
-        "model_choice": "no",
+        "model_choice": "yes",
         "regenerate": "yes",
         "cancel": "no",
         "resume": "no",

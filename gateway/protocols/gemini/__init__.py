@@ -36,7 +36,7 @@ GEMINI = Descriptor(
         "parameters": "yes",
         "user_id": "ignored",
         "metadata": "ignored",
-        "model_choice": "no",
+        "model_choice": "yes",
         "regenerate": "yes",
         "cancel": "no",
         "resume": "no",
