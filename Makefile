@@ -9,10 +9,11 @@ INSTALLED := .venv/installed
 UNCOUNTED := tests/relay/test_sweeps.py tests/relay/test_failover_sweep.py \
 	tests/faults tests/failover tests/vendors tests/benchmarks tests/conversations tests/cli
 WHOLE := gateway/canonical/*,gateway/framing/*,gateway/protocols/*
+STRANGERS := .acceptance/clients/installed .acceptance/servers/installed tests/acceptance/node/node_modules/installed
 READY := import urllib.request as u; u.build_opener(u.ProxyHandler({})).open("http://127.0.0.1:$(PORT)/readyz", timeout=1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format acceptance bench soak clean
+.PHONY: help run test lint format acceptance programs bench soak clean
 
 help: ## this list
 	@echo "make TARGET [PORT=$(PORT)] [PYTHON=$(PYTHON)]"
@@ -49,12 +50,26 @@ format: $(INSTALLED) ## mends what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-acceptance: $(INSTALLED) ## tests with other programs; installs promtool with apt-get, which needs root
-	@command -v promtool >/dev/null || { \
-		[ "$$(id -u)" = 0 ] || { echo "promtool is missing: as root, apt-get install prometheus" >&2; exit 1; }; \
-		apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus; \
-	}
+acceptance: $(INSTALLED) programs $(STRANGERS) ## tests with official clients, real servers, a browser; installs what they need
 	$(BIN)/pytest -m acceptance
+
+# What others wrote: programs from apt-get, which needs root; clients and servers at the versions of their lock files.
+programs:
+	@missing=; for each in promtool:prometheus chromium:chromium npm:npm; do \
+		command -v "$${each%:*}" >/dev/null || missing="$$missing $${each#*:}"; \
+	done; [ -z "$$missing" ] || { \
+		[ "$$(id -u)" = 0 ] || { echo "missing: as root, apt-get install$$missing" >&2; exit 1; }; \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing; \
+	}
+
+.acceptance/%/installed: tests/acceptance/%/requirements.lock | $(INSTALLED)
+	$(PYTHON) -m venv --clear .acceptance/$*
+	.acceptance/$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+tests/acceptance/node/node_modules/installed: tests/acceptance/node/package-lock.json | programs
+	npm ci --prefix tests/acceptance/node --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 
 bench: $(INSTALLED) ## microseconds of CPU per event and per stream, beside a raw pass-through
 	$(BIN)/python tests/benchmarks/bench.py
@@ -63,7 +78,8 @@ soak: $(INSTALLED) ## tests that run for minutes
 	$(BIN)/pytest -m soak
 
 clean: ## removes what was installed and measured
-	rm -rf .venv .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .acceptance tests/acceptance/node/node_modules
+	rm -rf .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist
 	find gateway tests -name __pycache__ -prune -exec rm -rf {} +
 
 $(INSTALLED): requirements.lock pyproject.toml
