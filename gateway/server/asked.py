@@ -118,7 +118,7 @@ class Asked:
             options=self._options.get(target.protocol),
             vendor_ids={} if binding is None else binding.vendor_ids,
             files={file.id: file.ref for file in known.files if file.key == key},
-            regenerates=None if self._keeps_nothing(target) else self._regenerates(key),
+            regenerates=self._regenerates(target, key),
             stream=request.stream,
         )
 
@@ -192,11 +192,14 @@ class Asked:
             return False
         return answer.vendor_ids.get("conversation") == binding.vendor_ids.get("conversation")
 
-    def _regenerates(self, key: BindingKey) -> str | None:
+    def _regenerates(self, target: Target, key: BindingKey) -> str | None:
+        """A vendor that is told everything answers anew without having given the first answer."""
         anew = self._known.anew
         if anew is None:
             return None
         if not self._has_given(anew.answer, key) or "message" not in anew.answer.vendor_ids:
+            if self._keeps_nothing(target):
+                return None
             raise GatewayError("unsupported", "the vendor does not know that answer", details={"path": "$.regenerate"})
         return anew.answer.vendor_ids["message"]
 

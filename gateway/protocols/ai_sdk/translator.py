@@ -80,10 +80,14 @@ _REQUEST_IDS = ("x-request-id", "x-vercel-id")
 
 
 class AiSdkTarget(Struct, frozen=True, forbid_unknown_fields=True):
-    """`path` stands behind the base URL, where that is not the endpoint itself; `body` is added to each request's."""
+    """`path` stands behind the base URL, where that is not the endpoint itself; `body` is added to each request's.
+
+    `repeatable` where an answer does nothing that must not happen twice.
+    """
 
     path: Annotated[str, Meta(max_length=1024, pattern=r"^(?:/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?\Z")] = ""
     body: dict[str, Any] = {}
+    repeatable: bool = False
 
 
 class AiSdkOptions(Struct, frozen=True, forbid_unknown_fields=True):
@@ -146,7 +150,7 @@ class AiSdkTranslator:
             headers={"Content-Type": "application/json", "Accept": "text/event-stream"},
             body=_encode({**options.body, **self._target.body, **wire.fields(body)}),
             framing=SseDecoder,
-            effect="repeatable",
+            effect="repeatable" if self._target.repeatable else "once",
         )
 
     def feed(self, record: Record) -> Told:

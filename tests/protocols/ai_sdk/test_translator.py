@@ -45,7 +45,7 @@ def test_a_first_message_opens_a_chat() -> None:
             body=b'{"id":"new","messages":[{"id":"new-0","role":"user","parts":[{"type":"text","text":"Hi"}]}],'
             b'"trigger":"submit-message"}',
             framing=SseDecoder,
-            effect="repeatable",
+            effect="once",
         )
     ]
     assert translator.vendor_ids == {"conversation": "new"}
@@ -56,6 +56,10 @@ def test_a_further_message_goes_to_the_same_chat() -> None:
     calls = translator.requests(ask(TextPart("Hi"), vendor_ids={"conversation": "chat-1", "message": "m1"}))
     request = next(calls)
     assert (request.path, translator.vendor_ids) == ("/api/chat", {"conversation": "chat-1"})
+
+
+def test_a_request_is_repeated_only_where_its_server_does_nothing_twice() -> None:
+    assert next(make(repeatable=True).requests(ask(TextPart("Hi")))).effect == "repeatable"
 
 
 def test_the_operators_fields_of_the_body_come_before_the_clients() -> None:
