@@ -51,7 +51,7 @@ format: $(INSTALLED) ## mends what can be mended
 	$(BIN)/ruff check --fix .
 
 acceptance: $(INSTALLED) programs $(STRANGERS) ## tests with official clients, real servers, a browser; installs what they need
-	$(BIN)/pytest -m acceptance
+	$(BIN)/pytest -m acceptance tests/acceptance
 
 # What others wrote: programs from apt-get, which needs root; clients and servers at the versions of their lock files.
 programs:

@@ -17,14 +17,14 @@ Raises `bad_request` with the path of what does not fit.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import msgspec
 
 from gateway.canonical.blocks import parse_arguments
 from gateway.canonical.events import Executor
-from gateway.canonical.history import split
+from gateway.canonical.history import Split, split
 from gateway.canonical.message import (
     FilePart,
     ImagePart,
@@ -35,7 +35,7 @@ from gateway.canonical.message import (
     ToolCallPart,
     ToolResultPart,
 )
-from gateway.canonical.turn import HistoryMessage, MessageRequest, Tool
+from gateway.canonical.turn import AskPart, HistoryMessage, MessageRequest, Tool
 from gateway.framing.typed import UNREADABLE
 from gateway.protocols.ag_ui import run_input as wire
 from gateway.protocols.ag_ui.calls import output_of
@@ -54,9 +54,9 @@ def as_request(run: wire.RunAgentInput, route: str) -> MessageRequest:
     said = _Said(run)
     for message in run.messages:
         said.add(message)
-    if run.resume:
-        said.history.append(HistoryMessage("user", list(responses(run))))
     told = split(said.history)
+    if run.resume:
+        told = _resuming(told, responses(run))
     if not told.content:
         raise refuse("$.messages", "the last message must be the client's, and say something")
     context = run.context or []
@@ -69,6 +69,14 @@ def as_request(run: wire.RunAgentInput, route: str) -> MessageRequest:
         tools=[Tool(tool.name, tool.description or None, tool.parameters or {}) for tool in run.tools or ()],
         vendor_options={NAME: options} if options else {},
     )
+
+
+def _resuming(told: Split, answers: Sequence[AskPart]) -> Split:
+    """What the client had said before the interrupt was answered already; results of its tools go along."""
+    results = [part for part in told.content if isinstance(part, ToolResultPart)]
+    before = [part for part in told.content if not isinstance(part, ToolResultPart)]
+    history = [*told.history, HistoryMessage("user", list(before))] if before else told.history
+    return Split(told.instructions, history, [*results, *answers])
 
 
 def _options(run: wire.RunAgentInput, context: list[wire.Context]) -> dict[str, Any]:
@@ -88,7 +96,8 @@ class _Said:
         self._tools = {tool.name for tool in run.tools or ()}
         self._results = {message.tool_call_id for message in run.messages if isinstance(message, wire.ToolMessage)}
         self._asked_by: dict[str, HistoryMessage] = {}
-        """The answer of each call that the vendor ran."""
+        """The answer of each call that the vendor ran, or may have run."""
+        self._run_by_vendor: set[str] = set()
 
     def add(self, message: wire.Message) -> None:
         match message:
@@ -134,6 +143,8 @@ class _Said:
             answer.parts.append(_call(call, executor))
             if executor != "client":
                 self._asked_by[call.id] = answer
+            if executor == "vendor":
+                self._run_by_vendor.add(call.id)
 
     def _executor(self, call: wire.ToolCall) -> Executor:
         marked = _mark(call.metadata).get("executor")
@@ -149,14 +160,10 @@ class _Said:
         output = output_of(message.content) or message.error or ""
         is_error = message.error is not None or mark.get("is_error") is True
         result = ToolResultPart(message.tool_call_id, output, is_error)
-        if asked_by is not None and (mark or self._is_vendors(asked_by, message.tool_call_id)):
+        if asked_by is not None and (mark or message.tool_call_id in self._run_by_vendor):
             asked_by.parts.append(result)
         else:
             self.history.append(HistoryMessage("tool", [result]))
-
-    def _is_vendors(self, answer: HistoryMessage, call: str) -> bool:
-        calls = (part for part in answer.parts if isinstance(part, ToolCallPart))
-        return any(part.tool_call_id == call and part.executor == "vendor" for part in calls)
 
 
 def _mark(metadata: dict[str, Any] | None) -> dict[str, Any]:

@@ -272,6 +272,17 @@ def test_a_resumed_interrupt_is_an_answer(entry: dict[str, Any], part: InputResp
     assert (asked.content, len(asked.history)) == ([part], 2)
 
 
+def test_what_was_said_before_an_interrupt_is_said_no_more_and_tools_results_go_along() -> None:
+    resume = [{"interruptId": "i", "status": "resolved"}]
+    answer = InputResponsePart("i", approved=True)
+    asked = read(HELLO, resume=resume).request
+    assert (asked.content, [message.role for message in asked.history]) == ([answer], ["user"])
+    called = {"id": "m/calls", "role": "assistant", "toolCalls": [function("c1")]}
+    result = {"id": "t1", "role": "tool", "toolCallId": "c1", "content": "1"}
+    asked = read(HELLO, called, result, resume=resume, tools=[{"name": "f", "description": ""}]).request
+    assert asked.content == [ToolResultPart("c1", "1"), answer]
+
+
 @pytest.mark.parametrize(
     "first",
     [
