@@ -47,6 +47,14 @@ def test_eventsource_parser_reads_what_we_write(gateway: Gateway, parser: Client
 
 
 @pytest.mark.parametrize(("route", "content"), MESSAGES)
+def test_an_event_source_reads_what_we_write(gateway: Gateway, parser: Client, route: str, content: str) -> None:
+    body = {"route": route, "content": content}
+    told = parser.ask(asks="events", base=f"{gateway.url}/v1/messages", body=body)
+    assert "error" not in told, told
+    assert kinds(told["frames"]) == expected(list(gateway.native(route, content).events))
+
+
+@pytest.mark.parametrize(("route", "content"), MESSAGES)
 async def test_aiohttp_sse_client2_reads_what_we_write(gateway: Gateway, route: str, content: str) -> None:
     body = {"route": route, "content": content}
     found: list[dict[str, Any]] = []
