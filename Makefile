@@ -7,7 +7,8 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 # Sweeps, and tests of the whole from outside: without coverage, which would double their time.
 UNCOUNTED := tests/relay/test_sweeps.py tests/relay/test_failover_sweep.py \
-	tests/faults tests/failover tests/vendors tests/benchmarks tests/conversations tests/cli
+	tests/faults tests/failover tests/vendors tests/benchmarks tests/conversations tests/cli \
+	tests/protocols/test_matrix.py
 WHOLE := gateway/canonical/*,gateway/framing/*,gateway/protocols/*
 STRANGERS := .acceptance/clients/installed .acceptance/servers/installed tests/acceptance/node/node_modules/installed
 READY := import urllib.request as u; u.build_opener(u.ProxyHandler({})).open("http://127.0.0.1:$(PORT)/readyz", timeout=1)

@@ -54,16 +54,16 @@ def split(said: Iterable[HistoryMessage]) -> Split:
 
 def joined(said: Iterable[HistoryMessage]) -> list[HistoryMessage]:
     """A tool's results are the client's words, what it says in a row is one message, and an empty one is none."""
-    messages: list[HistoryMessage] = []
+    groups: list[tuple[Literal["system", "user", "assistant"], list[Part]]] = []
     for message in said:
         if not message.parts:
             continue
         role: Literal["system", "user", "assistant"] = "user" if message.role == "tool" else message.role
-        if role == "system" or not messages or messages[-1].role != role:
-            messages.append(HistoryMessage(role, message.parts))
+        if role == "system" or not groups or groups[-1][0] != role:
+            groups.append((role, list(message.parts)))
         else:
-            messages[-1] = HistoryMessage(role, [*messages[-1].parts, *message.parts])
-    return messages
+            groups[-1][1].extend(message.parts)
+    return [HistoryMessage(role, parts) for role, parts in groups]
 
 
 class Spoken(Struct, frozen=True):

@@ -6,15 +6,25 @@
     history(messages, vendor)              all of them, for a vendor that keeps nothing
 
 Whole turns are left out, the oldest first; a turn is a question with all that answered it, and is never cut. What a
-vendor has signed means something to itself alone: no other is told the signature.
+vendor has signed means something to itself alone: no other is told the signature. A vendor may number its calls anew
+with each answer, as may another: in a history, each call has an id of its own, and the latest keeps what it was given.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import count
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.canonical.message import Message, Part, ReasoningPart, TextPart, ToolCallPart
+from gateway.canonical.message import (
+    InputPart,
+    Message,
+    Part,
+    ReasoningPart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
 from gateway.canonical.one_text import as_line
 from gateway.canonical.turn import HistoryMessage
 
@@ -48,17 +58,53 @@ class Transcript:
 
 
 def history(messages: Iterable[Message], vendor: str) -> list[HistoryMessage]:
-    return [
-        HistoryMessage(message.role, message.parts if message.vendor == vendor else list(map(_unsigned, message.parts)))
-        for message in messages
-        if message.parts
-    ]
+    return _told_apart(
+        [
+            HistoryMessage(
+                message.role, message.parts if message.vendor == vendor else list(map(_unsigned, message.parts))
+            )
+            for message in messages
+            if message.parts
+        ]
+    )
 
 
 def _unsigned(part: Part) -> Part:
     if isinstance(part, (TextPart, ReasoningPart, ToolCallPart)) and part.signature is not None:
         return replace(part, signature=None)
     return part
+
+
+def _told_apart(said: list[HistoryMessage]) -> list[HistoryMessage]:
+    latest = {call: number for number, message in enumerate(said) for call in _calls(message)}
+    if sum(len(_calls(message)) for message in said) == len(latest):
+        return said
+    taken = set(latest)
+    names: dict[str, str] = {}
+    told: list[HistoryMessage] = []
+    for number, message in enumerate(said):
+        for call in _calls(message):
+            names[call] = call if number == latest[call] else _free_id(call, number, taken)
+        told.append(replace(message, parts=[_named(part, names) for part in message.parts]))
+    return told
+
+
+def _calls(message: HistoryMessage) -> dict[str, None]:
+    return {part.tool_call_id: None for part in message.parts if isinstance(part, ToolCallPart)}
+
+
+def _free_id(call: str, start: int, taken: set[str]) -> str:
+    free = next(each for number in count(start) if (each := f"{call}_{number}") not in taken)
+    taken.add(free)
+    return free
+
+
+def _named(part: Part, names: Mapping[str, str]) -> Part:
+    match part:
+        case ToolCallPart(call) | ToolResultPart(call) | InputPart(tool_call_id=str(call)) if call in names:
+            return replace(part, tool_call_id=names[call])
+        case _:
+            return part
 
 
 def catch_up(messages: Iterable[Message], characters: int) -> Missed:

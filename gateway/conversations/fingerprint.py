@@ -7,10 +7,10 @@ of the conversation which it continues (`Store.recognise`); an edit, or an answe
     extend   SHA-256 of the chain so far and [role, text, [part, ...]]
 
 The arrays are JSON with sorted keys, so that different messages are different bytes. `text` is the text of all text
-parts, joined as clients join it, without the white space around it. The other parts follow in their order, each with
-what every client sends back of it:
+parts, joined as clients join it, without the white space around it. The other parts follow in their order, an answer's
+calls in that of their ids, each with what every client sends back of it:
 
-    tool_call        its id, name and arguments, as raw text where they were cut or unreadable
+    tool_call        its id, name and arguments, as raw text where they cannot be read
     tool_result      the id of its call, output, is_error
     file, image      file_id, url, the digest of data
     input_response   everything
@@ -27,6 +27,7 @@ from hashlib import sha256
 
 import msgspec
 
+from gateway.canonical.blocks import parse_arguments
 from gateway.canonical.message import (
     FilePart,
     ImagePart,
@@ -56,6 +57,8 @@ def extend(chain: bytes, role: Role, parts: Iterable[Part]) -> bytes:
             texts.append(part.text)
         elif (resent := resent_by(part)) is not None:
             others.append(resent)
+    if role == "assistant":
+        others.sort(key=_call_id)
     text = "".join(texts).strip()
     if not text and not others:
         return chain
@@ -66,11 +69,16 @@ def _resent_of_answers(part: Part) -> Part | None:
     return _resent(part) if isinstance(part, ToolCallPart) and part.executor != "vendor" else None
 
 
+def _call_id(part: Part) -> str:
+    return part.tool_call_id if isinstance(part, ToolCallPart) else ""
+
+
 def _resent(part: Part) -> Part | None:
     match part:
         case ToolCallPart(tool_call_id, name, arguments):
-            raw = None if part.status == "complete" else part.raw_arguments
-            return ToolCallPart(tool_call_id, name, arguments, raw_arguments=raw)
+            spelled = arguments if part.status == "complete" else parse_arguments(part.raw_arguments or "")
+            raw = part.raw_arguments if spelled is None else None
+            return ToolCallPart(tool_call_id, name, spelled or {}, raw_arguments=raw)
         case ToolResultPart(tool_call_id, output, is_error):
             return ToolResultPart(tool_call_id, output, is_error)
         case FilePart(file_id, url, data):

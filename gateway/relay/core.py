@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.canonical.blocks import Blocks, Numbering
-from gateway.canonical.errors import Cause, GatewayError
+from gateway.canonical.errors import Cause, Code, GatewayError
 from gateway.canonical.events import (
     Event,
     MessageCanceled,
@@ -62,6 +62,9 @@ BROKEN_OFF: frozenset[Cause] = frozenset(
     }
 )
 """Causes after which the vendor's run may go on all the same."""
+
+OF_A_VENDOR: frozenset[Code] = frozenset({"content_filtered", "context_too_long", "quota_exhausted"})
+"""What, beside all that is `upstream_`, a vendor alone can say: the client is told which one."""
 
 ENDED_EARLY = "the vendor's answer ended before its terminal"
 
@@ -429,7 +432,7 @@ class Core:
             case _:
                 self.bugs.append(cause)
                 error = GatewayError("internal", "the gateway failed")
-        if error.code.startswith("upstream_") or error.vendor_code is not None:
+        if error.code.startswith("upstream_") or error.code in OF_A_VENDOR or error.vendor_code is not None:
             error.vendor = error.vendor or self.target.vendor
         error.vendor_code = self._shown(error.vendor_code)
         error.vendor_request_id = self._shown(error.vendor_request_id)

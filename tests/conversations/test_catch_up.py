@@ -21,7 +21,7 @@ from gateway.canonical.message import (
 )
 from gateway.canonical.one_text import as_line, as_one_text
 from gateway.canonical.turn import HistoryMessage, Turn
-from gateway.conversations.catch_up import Missed, Transcript, catch_up
+from gateway.conversations.catch_up import Missed, Transcript, catch_up, history
 
 THEN = datetime(2026, 11, 21, tzinfo=UTC)
 ALL = 1_000_000
@@ -194,3 +194,33 @@ def test_a_turn_is_a_question_with_all_that_answered_it() -> None:
 def test_a_turn_of_which_nothing_is_told_is_not_missed() -> None:
     silent = [user(1, DataPart("x", 1)), assistant(1, ReasoningPart("hm"))]
     assert catch_up([*silent, *turns(2)], 0).left_out == 1
+
+
+def called(number: int, *calls: str) -> Message:
+    return assistant(number, *(ToolCallPart(call, "look", {"n": number}, executor="client") for call in calls))
+
+
+def test_calls_of_one_id_are_told_apart_in_a_history_and_the_latest_keeps_its_own() -> None:
+    stored = [
+        called(1, "c", "d"),
+        user(2, ToolResultPart("c", 1), ToolResultPart("d", 1)),
+        called(2, "c"),
+        user(3, ToolResultPart("c", 2)),
+        replace(called(3, "c"), parts=[*called(3, "c").parts, InputPart("r", "approval", tool_call_id="c")]),
+    ]
+    ids = [
+        [part.tool_call_id for part in told.parts if isinstance(part, (ToolCallPart, ToolResultPart, InputPart))]
+        for told in history(stored, "acme")
+    ]
+    assert ids == [["c_0", "d"], ["c_0", "d"], ["c_2"], ["c_2"], ["c", "c"]]
+
+
+def test_an_id_that_a_call_is_given_is_no_other_calls() -> None:
+    stored = [called(1, "c"), called(2, "c_0"), called(3, "c")]
+    calls = [part for told in history(stored, "acme") for part in told.parts if isinstance(part, ToolCallPart)]
+    assert [call.tool_call_id for call in calls] == ["c_1", "c_0", "c"]
+
+
+def test_a_history_without_such_calls_is_told_as_it_is() -> None:
+    stored = [called(1, "c"), user(2, ToolResultPart("c", 1)), called(2, "d")]
+    assert [told.parts for told in history(stored, "acme")] == [each.parts for each in stored]

@@ -102,6 +102,8 @@ IMAGE = ImagePart(url="https://files.acme.test/a.png")
         (CALL, replace(CALL, block=3, executor="client", signature="signed")),
         (CALL, replace(CALL, raw_arguments='{"q": "x", "n": {"a": 1, "b": [2]}}')),
         (CUT, replace(CUT, status="unreadable")),
+        (replace(CUT, raw_arguments=" "), ToolCallPart("call_1", "search", {})),
+        (replace(CUT, raw_arguments='{"n":{"a":1,"b":[2]},"q":"x"}'), CALL),
         (RESULT, ToolResultPart("call_1", {"b": 2, "a": 1}, name="search")),
         (FILE, replace(FILE, name="a.png", media_type="image/png")),
         (IMAGE, replace(IMAGE, name="a.png", media_type="image/png")),
@@ -114,6 +116,12 @@ def test_a_part_is_the_same_whatever_is_not_sent_back_of_it(left: Part, right: P
 @pytest.mark.parametrize("part", [replace(CALL, executor="vendor"), RESULT, FILE, IMAGE])
 def test_of_an_answer_only_its_text_and_the_clients_calls_count(part: Part) -> None:
     assert fingerprint([("assistant", [TextPart("Hello world"), part])]) == fingerprint(HELLO)
+
+
+def test_the_calls_of_an_answer_count_in_any_order() -> None:
+    calls: list[Part] = [CALL, replace(CALL, tool_call_id="call_2")]
+    assert fingerprint([("assistant", calls)]) == fingerprint([("assistant", calls[::-1])])
+    assert fingerprint([("user", calls)]) != fingerprint([("user", calls[::-1])])
 
 
 def test_a_text_counts_as_one_wherever_the_other_parts_stand() -> None:
@@ -272,6 +280,8 @@ def content(history: History) -> list[object]:
         text = "".join(part.text for part in parts if isinstance(part, TextPart)).strip()
         counted = COUNTED_OF_ANSWERS if role == "assistant" else COUNTED
         others = [plain(part) for part in parts if isinstance(part, counted)]
+        if role == "assistant":
+            others.sort(key=lambda call: str(call[1]))
         if text or others:
             found.append((role, text, others))
     return found
@@ -280,7 +290,8 @@ def content(history: History) -> list[object]:
 def plain(part: Part) -> tuple[object, ...]:
     match part:
         case ToolCallPart():
-            return "call", part.tool_call_id, part.name, canonical(part.arguments), part.raw_arguments
+            raw = part.raw_arguments or ""
+            return "call", part.tool_call_id, part.name, canonical(part.arguments), raw if raw.strip() else None
         case ToolResultPart():
             return "result", part.tool_call_id, canonical(part.output), part.is_error
         case FilePart() | ImagePart():

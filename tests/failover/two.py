@@ -1,4 +1,4 @@
-"""A route over two of the five simulated vendors, each behind a port of its own that can be shut and opened again.
+"""A route over two of the simulated vendors, each behind a port of its own that can be shut and opened again.
 
     async with two(tmp_path, "dynamiq", "chatbase") as pair:
         turn = await pair.say("One")
@@ -25,15 +25,17 @@ from gateway.protocols.registry import BUILT_IN
 from gateway.simulation.host import serve_host
 from tests.support.served import Reply, Served, serving
 from tests.vendors.five import DEMO, Record, Recorder
+from tests.vendors.general import ROUTES
 
 TEMPLATE = "<<earlier>>\n{earlier}\n<<now>>\n{now}"
 
 
 class House:
-    """`shut` refuses connections; `record.instead` answers in the vendor's place."""
+    """`shut` refuses connections; `record.instead` answers in the vendor's place. `name` is its protocol's."""
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.vendor = ROUTES.get(name, name)
         self.record = Record()
         self._place = socket.socket()
         self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -116,15 +118,25 @@ class Pair:
 
     async def say(self, text: str) -> Said:
         """The next message of the one conversation; it must be answered."""
-        asked: dict[str, object] = {"route": "pair", "content": text, "stream": self._stream}
-        if self._conversation is not None:
-            asked["conversation_id"] = self._conversation
-        reply = await self._served.post(asked)
-        assert reply.status == 200, reply.body
+        reply = await self._ask(text, stream=self._stream)
         said = _streamed(text, reply) if self._stream else _whole(text, reply)
         self._conversation = said.ours
         self.turns.append(said)
         return said
+
+    async def ask(self, content: object, **more: object) -> Any:
+        """Likewise, with anything in it; the answer as a document."""
+        whole = (await self._ask(content, stream=False, **more)).document
+        self._conversation = whole["conversation_id"]
+        return whole
+
+    async def _ask(self, content: object, **more: object) -> Reply:
+        asked = {"route": "pair", "content": content, **more}
+        if self._conversation is not None:
+            asked["conversation_id"] = self._conversation
+        reply = await self._served.post(asked)
+        assert reply.status == 200, reply.body
+        return reply
 
     async def breaker(self, vendor: str) -> str:
         (state,) = (
@@ -154,7 +166,8 @@ def _config(houses: list[House]) -> str:
         text = text.replace(f'"simulation:{house.name}"', f'"{house.url}"')
     routes = tomllib.loads(DEMO)["routes"]
     targets = [
-        ", ".join(f'{name} = "{value}"' for name, value in routes[house.name]["targets"][0].items()) for house in houses
+        ", ".join(f'{name} = "{value}"' for name, value in routes[house.vendor]["targets"][0].items())
+        for house in houses
     ]
     return f"""{text}
 [routes.pair]

@@ -37,6 +37,7 @@ from tests.vendors.cases import (
     told,
 )
 from tests.vendors.five import VENDORS, Five, broken_off, held, is_stream, swapped
+from tests.vendors.general import GENERAL
 
 HERE = Path(__file__).parent
 
@@ -63,7 +64,7 @@ def test_every_capability_has_its_row_and_every_row_all_vendors() -> None:
 
 def test_every_protocol_that_can_be_played_is_asked() -> None:
     played = {name for name, descriptor in BUILT_IN.items() if descriptor.simulator is not None}
-    assert played == set(VENDORS)
+    assert played == {*VENDORS, *GENERAL}
 
 
 @every_vendor

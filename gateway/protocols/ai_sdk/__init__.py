@@ -1,8 +1,8 @@
 """The AI SDK's UI message stream (versions 5, 6 and 7): an application's chat endpoint, and what `useChat` speaks.
 
-Upstream, an endpoint is an agent of its own: it takes all that was said and nothing else, so instructions, tools and
-parameters are refused; `path` and the fields of `body` are the operator's. Ignored: `user_id`, which it has no field
-for. A client's metadata goes with its message.
+Upstream, an endpoint is an agent of its own: it takes all that was said and nothing else, so instructions and tools are
+refused; `path` and the fields of `body` are the operator's. Ignored: `user_id` and `parameters`, which it has no fields
+for, and which some clients cannot but send. A client's metadata goes with its message.
 """
 
 from gateway.protocols.ai_sdk.dialect import AiSdkDialect, AiSdkSettings
@@ -33,7 +33,7 @@ AI_SDK = Descriptor(
         "instructions": "no",
         "history": "yes",
         "client_tools": "no",
-        "parameters": "no",
+        "parameters": "ignored",
         "user_id": "ignored",
         "metadata": "yes",
         "model_choice": "no",

@@ -51,7 +51,6 @@ from gateway.protocols.reading import read_body, refuse
 OWN = "gateway"
 """Our key among the `providerMetadata`."""
 REQUEST, RESPONSE = "data-input_request", "data-input_response"
-KEYS = frozenset({"id", "messages", "message", "trigger", "messageId"})
 
 _encode = msgspec.json.encode
 _decode_chat = msgspec.json.Decoder(wire.Chat).decode
@@ -109,13 +108,20 @@ def chat_id(request: ClientRequest) -> str:
 
 def _options(body: bytes, last: wire.UiMessage) -> dict[str, dict[str, Any]]:
     """What the same protocol upstream can keep: the application's own fields, and the message's metadata."""
-    own = {key: msgspec.json.decode(value) for key, value in _decode_keys(body).items() if key not in KEYS}
+    own = _own_fields(body)
     options: dict[str, Any] = {}
     if own:
         options["body"] = own
     if last.role == "user" and isinstance(last.metadata, dict) and last.metadata:
         options["metadata"] = last.metadata
     return {"ai_sdk": options} if options else {}
+
+
+def _own_fields(body: bytes) -> dict[str, Any]:
+    try:
+        return {key: msgspec.json.decode(value) for key, value in _decode_keys(body).items() if key not in wire.KEYS}
+    except UNREADABLE as error:
+        raise refuse(*explain(error)) from error
 
 
 def _continued(last: wire.UiMessage) -> Continued:

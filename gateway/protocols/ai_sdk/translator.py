@@ -8,7 +8,7 @@
     *metadata            usage, model           deep-merged, see `metadata.py`
     data-NAME            data                   a later one of the same id is told beside the first
     reset-step           prose that was shown is replaced by nothing; anything else cannot be taken back: a failure
-    finish               message.completed      after its trailers
+    finish               message.completed      after its trailers; not where another stream begins behind it
     [DONE] alone         message.completed      `other`: a stream that its author writes by hand needs no `finish`
     error, abort         GatewayError, message.canceled
     end of bytes before any of these four: `upstream_protocol`
@@ -45,7 +45,7 @@ from gateway.canonical.events import (
     VendorEvent,
 )
 from gateway.canonical.one_text import cannot_take
-from gateway.canonical.turn import Parameters, Turn
+from gateway.canonical.turn import Turn
 from gateway.framing.record import Record
 from gateway.framing.sse import SseDecoder
 from gateway.framing.typed import Malformed, Unknown, document, open_union
@@ -67,6 +67,21 @@ Told = Iterable[Event | Notice]
 
 FINISH_REASONS: dict[str, FinishReason] = {"stop": "stop", "length": "length", "content-filter": "content_filter"}
 """`tool-calls` is told by the calls themselves: where none is owed, the server's agent has run out of steps."""
+
+GOES_ON = frozenset(
+    {
+        wire.Start,
+        wire.StartStep,
+        wire.TextStart,
+        wire.TextDelta,
+        wire.ReasoningStart,
+        wire.ReasoningDelta,
+        wire.ToolInputStart,
+        wire.ToolInputDelta,
+        wire.ToolInputAvailable,
+    }
+)
+"""Behind a `finish`, another stream that the server merges into the answer; data and the like are trailers."""
 
 LASTING = CONTENT - {TextDelta, ReasoningDelta}
 """What cannot be taken back once it was shown."""
@@ -148,7 +163,7 @@ class AiSdkTranslator:
             "POST",
             self._target.path,
             headers={"Content-Type": "application/json", "Accept": "text/event-stream"},
-            body=_encode({**options.body, **self._target.body, **wire.fields(body)}),
+            body=_encode({**_without_ours(options.body), **self._target.body, **wire.fields(body)}),
             framing=SseDecoder,
             effect="repeatable" if self._target.repeatable else "once",
         )
@@ -161,8 +176,10 @@ class AiSdkTranslator:
         if not record.data:
             return ()
         frame = _decode_frame(record.data, record.name)
-        if type(frame) is wire.TextDelta and frame.provider_metadata is None:
+        if type(frame) is wire.TextDelta and frame.provider_metadata is None and not self._has_finished:
             return self._texts.grow(frame.id, frame.delta)
+        if self._has_finished and type(frame) in GOES_ON:
+            self._has_finished = self.ending = False
         told = tuple(self._READERS[type(frame)](self, frame))
         self._has_lasting = self._has_lasting or not LASTING.isdisjoint(map(type, told))
         return told
@@ -318,8 +335,10 @@ def _refuse_what_has_no_field(turn: Turn) -> None:
         raise cannot_take("the vendor", "the client's tools", "$.tools")
     if turn.tool_choice not in {None, "auto"}:
         raise cannot_take("the vendor", "a choice of tools", "$.tool_choice")
-    if turn.parameters not in (None, Parameters()):
-        raise cannot_take("the vendor", "parameters", "$.parameters")
+
+
+def _without_ours(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name not in wire.KEYS}
 
 
 def _last(message: wire.UiMessage, turn: Turn, options: AiSdkOptions) -> wire.UiMessage:

@@ -18,6 +18,9 @@ DONE = b"[DONE]"
 
 MESSAGE_STREAM = {"x-vercel-ai-ui-message-stream": "v1"}
 
+KEYS = frozenset({"id", "messages", "message", "trigger", "messageId"})
+"""The protocol's own fields of what is posted; all others are the application's."""
+
 TOOL, DATA, DYNAMIC_TOOL = "tool-", "data-", "dynamic-tool"
 
 Metadata = dict[str, Any]

@@ -33,9 +33,9 @@ from gateway.canonical.events import (
     MessageCompleted,
     Notice,
     Source,
+    ToolCallCompleted,
     ToolCallStarted,
     ToolResult,
-    UsageReported,
     VendorEvent,
 )
 from gateway.canonical.turn import Turn
@@ -46,7 +46,8 @@ from gateway.framing.typed import Malformed, Unknown, document, open_union
 from gateway.protocols.anthropic import asking, wire
 from gateway.protocols.anthropic.content import REDACTED
 from gateway.protocols.anthropic.refusals import failure, read_refusal, refused
-from gateway.protocols.base import Authorization, Calls, Credentials, Headers, VendorRequest
+from gateway.protocols.anthropic.spent import Spent
+from gateway.protocols.base import Authorization, Calls, Credentials, Headers, VendorRequest, vendor_error
 
 Told = Iterable[Event | Notice]
 
@@ -86,7 +87,8 @@ class AnthropicTranslator:
         self._calls: dict[str, ToolCallStarted] = {}
         """By the vendor's id."""
         self._owed: list[str] = []
-        self._usage = wire.Usage()
+        self._has_unreadable_call = False
+        self._spent = Spent()
         self._stop_reason: str | None = None
         self.vendor_ids: dict[str, str] = {}
         self.model: str | None = None
@@ -114,6 +116,8 @@ class AnthropicTranslator:
     def feed(self, record: Record) -> Told:
         if self._is_document:
             return self._read_document(record)
+        if not record.data:
+            return ()
         frame = _read_frame(record)
         if self._is_over:
             return () if isinstance(frame, wire.Ping) else (Notice("after_terminal"),)
@@ -149,7 +153,7 @@ class AnthropicTranslator:
             raise GatewayError("upstream_protocol", "anthropic began its answer anew in mid-stream", cause="protocol")
         again: Told = (Notice("repaired_block"),) if self.vendor_ids else ()
         self._name(frame.message.id, frame.message.model)
-        return (*again, *self._report(frame.message.usage))
+        return (*again, *self._spent.report(frame.message.usage))
 
     def _name(self, message: str | None, model: str | None) -> None:
         if message:
@@ -158,30 +162,26 @@ class AnthropicTranslator:
 
     def _settle(self, frame: wire.MessageDelta) -> Told:
         self._stop_reason = frame.delta.stop_reason or self._stop_reason
-        return (*_explain(frame.delta.stop_details), *self._report(frame.usage))
+        return (*_explain(frame.delta.stop_details), *self._spent.report(frame.usage))
 
-    def _report(self, usage: wire.Usage | None) -> tuple[Event, ...]:
-        if usage is None:
-            return ()
-        present = {name: value for name, value in msgspec.structs.asdict(usage).items() if value is not None}
-        merged = msgspec.structs.replace(self._usage, **present)
-        if merged == self._usage:
-            return ()
-        self._usage = merged
-        return (_normalised(merged),)
-
-    def _end(self, _: wire.MessageStop) -> Told:
-        reason = FINISH_REASONS.get(self._stop_reason or "", "other")
-        if reason == "stop" and self._owed:  # as compatible servers say it
-            reason = "tool_calls"
-        completed = [
-            event
-            for index, block in list(self._open.items())
-            if reason != "length" or block.kind != "call"
-            for event in self._complete(index)
-        ]
+    def _end(self, _: wire.MessageStop) -> Iterator[Event]:
+        reason = self._finish_reason()
+        for index, block in list(self._open.items()):
+            if reason != "length" or block.kind != "call":
+                yield from self._complete(index)
+        if reason != "length" and self._has_unreadable_call:
+            if reason == "content_filter":
+                raise vendor_error("content_filtered", vendor_code=self._stop_reason)
+            raise GatewayError("upstream_protocol", "a tool call of anthropic's cannot be read", cause="malformed")
         self._is_over = True
-        return (*completed, MessageCompleted(reason, self._stop_reason, self._owed if reason == "tool_calls" else []))
+        yield MessageCompleted(reason, self._stop_reason, self._owed if reason == "tool_calls" else [])
+
+    def _finish_reason(self) -> FinishReason:
+        """Compatible servers end with `end_turn` behind a call; with `tool_use` and no call, nothing is owed."""
+        reason = FINISH_REASONS.get(self._stop_reason or "", "other")
+        if reason in {"stop", "tool_calls"}:
+            return "tool_calls" if self._owed else "stop"
+        return reason
 
     def _ping(self, _: wire.Ping) -> Told:
         return ()
@@ -275,9 +275,14 @@ class AnthropicTranslator:
 
     def _complete_call(self, block: _Open) -> tuple[Event, ...]:
         if not block.input or isinstance(block.input, dict):
-            return self._blocks.complete_call(block.key, block.input or None)
-        spelled = self._blocks.call(block.key, _as_text(block.input))
-        return (*spelled, *self._blocks.complete_call(block.key))
+            events = self._blocks.complete_call(block.key, block.input or None)
+        else:
+            spelled = self._blocks.call(block.key, _as_text(block.input))
+            events = (*spelled, *self._blocks.complete_call(block.key))
+        completed = cast("ToolCallCompleted", events[-1])
+        if completed.status != "complete" and completed.tool_call_id in self._owed:
+            self._has_unreadable_call = True
+        return events
 
     # Deltas.
 
@@ -331,11 +336,19 @@ class AnthropicTranslator:
         if read.error or read.content is None:
             raise failure(read_refusal(record.data))
         yield from self._start(wire.MessageStart(wire.Begun(read.id, read.model, read.usage)))
-        for index, raw in enumerate(read.content):
+        is_cut = FINISH_REASONS.get(read.stop_reason or "") == "length"
+        for index, raw in enumerate(read.content, 1):
             yield from self._begin(index, bytes(raw))
-            yield from self._complete(index)
+            if is_cut and index == len(read.content):
+                yield from self._spell(self._open[index])
+            else:
+                yield from self._complete(index)
         yield from self._settle(wire.MessageDelta(wire.Ending(read.stop_reason, read.stop_details)))
         yield from self._end(wire.MessageStop())
+
+    def _spell(self, block: _Open) -> tuple[Event, ...]:
+        """The arguments of a call that was cut, as far as they came."""
+        return self._blocks.call(block.key, _as_text(block.input)) if block.input else ()
 
     _READERS: ClassVar[dict[type, Callable[["AnthropicTranslator", Any], Told]]] = {
         wire.MessageStart: _start,
@@ -407,19 +420,6 @@ def _as_source(citation: wire.Citation, source_id: str, block: int | None) -> So
         url=link if link.startswith(("https://", "http://")) else None,
         quote=citation.cited_text or None,
         block=block,
-    )
-
-
-def _normalised(usage: wire.Usage) -> UsageReported:
-    """Cached tokens are part of the input, which the vendor counts apart."""
-    parts = (usage.input_tokens, usage.cache_read_input_tokens, usage.cache_creation_input_tokens)
-    known = [part for part in parts if part is not None]
-    return UsageReported(
-        input_tokens=sum(known) if known else None,
-        output_tokens=usage.output_tokens,
-        reasoning_tokens=usage.output_tokens_details.thinking_tokens if usage.output_tokens_details else None,
-        cached_tokens=usage.cache_read_input_tokens,
-        cache_write_tokens=usage.cache_creation_input_tokens,
     )
 
 

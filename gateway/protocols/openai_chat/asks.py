@@ -8,10 +8,11 @@
       tool                                the result of a call: its text, as the client sent it
     max_completion_tokens, max_tokens ... parameters
     safety_identifier, user               user_id
+    metadata                              metadata
     the fields of `Extras`                vendor_options of this protocol, so that the same wire upstream gets them
 
 Refused as `unsupported`: `n` over 1, `logprobs`, audio out, functions and tools of other kinds. Ignored: `store`,
-`metadata`, `stream_options.include_obfuscation`, `detail` of images, names of speakers, and what is not named here.
+`stream_options.include_obfuscation`, `detail` of images, names of speakers, and what is not named here.
 Source: openai (Python) 3.54 types, read 2026-11.
 """
 
@@ -35,7 +36,7 @@ from gateway.canonical.turn import (
 )
 from gateway.protocols.base import ClientRequest
 from gateway.protocols.openai_chat.options import Extras
-from gateway.protocols.reading import cannot_carry, read_body, refuse, user_id
+from gateway.protocols.reading import cannot_carry, check_metadata, read_body, refuse, user_id
 
 PROTOCOL = "openai_chat"
 
@@ -185,6 +186,7 @@ class ChatRequest(Extras, frozen=True, kw_only=True):
     tool_choice: Literal["auto", "none", "required"] | Choice | None = None
     safety_identifier: str | None = None
     user: str | None = None
+    metadata: dict[str, Any] | None = None
     n: int | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
@@ -203,6 +205,7 @@ _decode = msgspec.json.Decoder(ChatRequest).decode
 
 def read(request: ClientRequest) -> ChatRequest:
     asked = read_body(_decode, request)
+    check_metadata(asked.metadata or {})
     _refuse_what_is_not_carried(asked)
     return asked
 
@@ -220,6 +223,7 @@ def as_request(asked: ChatRequest) -> MessageRequest:
         tool_choice=_choice(asked.tool_choice),
         parameters=_parameters(asked),
         user_id=_user(asked),
+        metadata=asked.metadata or {},
         stream=bool(asked.stream),
         vendor_options=_options(asked),
     )

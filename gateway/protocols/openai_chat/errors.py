@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from gateway.canonical.errors import Code, GatewayError
 from gateway.framing.typed import Malformed, document
-from gateway.protocols.base import MAX_RETRY_AFTER, STATUS_CODES, Headers, refusal, vendor_error
+from gateway.protocols.base import MAX_RETRY_AFTER, STATUS_CODES, Headers, refusal, retry_after, vendor_error
 from gateway.protocols.openai_chat.wire import Refusal
 
 ERROR_CODES: dict[str, Code] = {
@@ -142,19 +142,25 @@ def failure(read: Refusal) -> GatewayError:
 
 
 def refused(status: int, headers: Headers, body: bytes) -> GatewayError:
-    said = say(read_refusal(body), status)
-    error = refusal(
+    read = read_refusal(body)
+    error = failure(read) if status < 300 and is_failure(read) else _refusal(status, headers, read)
+    error.vendor_status = status
+    error.vendor_request_id = next(filter(None, (showable(headers.get(name)) for name in _REQUEST_IDS)), None)
+    error.retry_after = _milliseconds(headers) or retry_after(headers) or error.retry_after
+    if status == 429 and error.retry_after is None:
+        error.retry_after = _reset(headers)
+    return error
+
+
+def _refusal(status: int, headers: Headers, read: Refusal) -> GatewayError:
+    said = say(read, status)
+    return refusal(
         status,
         headers,
         code=said.code or (STATUSES.get(status) if status not in STATUS_CODES else None),
         vendor_code=said.shown,
         vendor_message=said.message,
-        request_id=next(filter(None, (showable(headers.get(name)) for name in _REQUEST_IDS)), None),
     )
-    error.retry_after = _milliseconds(headers) or error.retry_after
-    if status == 429 and error.retry_after is None:
-        error.retry_after = _reset(headers)
-    return error
 
 
 def showable(text: object) -> str | None:

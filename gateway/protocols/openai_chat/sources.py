@@ -7,7 +7,10 @@
 A citation with indices is held to the end: they count characters of the whole content, which may be several blocks.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+
+from msgspec.structs import replace
 
 from gateway.canonical.blocks import Numbering
 from gateway.canonical.events import Event, Source, TextCompleted
@@ -18,12 +21,18 @@ class Sources:
     def __init__(self, numbering: Numbering) -> None:
         self._numbering = numbering
         self._known: set[str] = set()
-        self._held: list[Citation] = []
-        self._texts: list[tuple[int, int]] = []
+        self._held: dict[tuple[str, int, int], Citation] = {}
+        """By URL and passage."""
+        self._starts: list[int] = []
+        self._texts: list[TextCompleted] = []
+        self._length = 0
 
     def add_texts(self, events: Iterable[Event]) -> None:
         """Text blocks that are over; indices count on from one to the next."""
-        self._texts += [(event.block, len(event.text)) for event in events if isinstance(event, TextCompleted)]
+        for text in (event for event in events if isinstance(event, TextCompleted)):
+            self._starts.append(self._length)
+            self._texts.append(text)
+            self._length += len(text.text)
 
     def list(self, citations: Iterable[str | Citation]) -> Iterator[Source]:
         """Of what was found, not of what a passage rests on."""
@@ -37,18 +46,15 @@ class Sources:
             citation = annotation.url_citation or annotation
             if not citation.url:
                 continue
-            if _has_range(citation):
-                self._held.append(citation)
+            passage = _passage(citation)
+            if passage is not None:
+                self._held.setdefault((citation.url, *passage), citation)
             elif citation.url not in self._known:
                 yield self._name(citation)
 
     def end(self) -> Iterator[Source]:
-        seen: set[tuple[str | None, int | None, int | None]] = set()
-        for citation in self._held:
-            passage = citation.url, citation.start_index, citation.end_index
-            if passage not in seen:
-                seen.add(passage)
-                yield self._place(citation)
+        for (_, start, end), citation in self._held.items():
+            yield self._place(self._name(citation), start, end)
 
     def _name(self, citation: Citation) -> Source:
         self._known.add(citation.url or "")
@@ -59,24 +65,14 @@ class Sources:
             quote=citation.content or citation.snippet or None,
         )
 
-    def _place(self, citation: Citation) -> Source:
-        named = self._name(citation)
-        start, end = citation.start_index or 0, citation.end_index or 0
-        for block, length in self._texts:
-            if start < length:
-                return Source(
-                    named.source_id,
-                    named.title,
-                    named.url,
-                    quote=named.quote,
-                    block=block,
-                    start=start,
-                    end=min(end, length),
-                )
-            start, end = start - length, end - length
-        return named
+    def _place(self, source: Source, start: int, end: int) -> Source:
+        if start >= self._length:
+            return source
+        number = bisect_right(self._starts, start) - 1
+        text, begin = self._texts[number], self._starts[number]
+        return replace(source, block=text.block, start=start - begin, end=min(end - begin, len(text.text)))
 
 
-def _has_range(citation: Citation) -> bool:
+def _passage(citation: Citation) -> tuple[int, int] | None:
     start, end = citation.start_index, citation.end_index
-    return start is not None and end is not None and 0 <= start < end
+    return (start, end) if start is not None and end is not None and 0 <= start < end else None

@@ -67,6 +67,8 @@ def body(
     if turn.user_id is not None and server.user is not None:
         sent[server.user] = _user(turn.user_id)
     options: Json = {} if turn.options is None else msgspec.to_builtins(turn.options)
+    if server.effort == "reasoning" and "reasoning_effort" in options:  # OpenRouter refuses the one beside the other
+        options = {"reasoning": {"effort": options.pop("reasoning_effort")}, **options}
     if turn.tools:
         _add_tools(sent, turn, server, name)
     else:

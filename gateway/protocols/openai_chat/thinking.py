@@ -7,6 +7,7 @@ A signature is the JSON of the details without the text that the block itself ho
 text, each keeps its own.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -26,21 +27,20 @@ class Details:
     """Those of one reasoning block; a piece goes on with the one before it that has its type, index and id."""
 
     def __init__(self) -> None:
-        self._details: list[Detail] = []
+        self._runs: list[list[Detail]] = []
 
     def add(self, pieces: list[Detail]) -> str:
         """The text of these pieces."""
         for piece in pieces:
-            last = self._details[-1] if self._details else None
-            if last is not None and _goes_on(last, piece):
-                self._details[-1] = _joined(last, piece)
+            if self._runs and _goes_on(self._runs[-1][0], piece):
+                self._runs[-1].append(piece)
             else:
-                self._details.append(piece)
+                self._runs.append([piece])
         return "".join(piece.text or piece.summary or "" for piece in pieces)
 
     def seal(self) -> str | None:
         """The signature of the block that ends here; None where nothing was signed."""
-        details, self._details = self._details, []
+        details, self._runs = list(map(_joined, self._runs)), []
         if not any(detail.signature or detail.data for detail in details):
             return None
         if sum(bool(detail.text or detail.summary) for detail in details) == 1:
@@ -61,29 +61,36 @@ def restore(signature: str, text: str) -> list[Detail] | None:
     return details
 
 
-def _goes_on(last: Detail, piece: Detail) -> bool:
-    if last.type != piece.type or last.index != piece.index:
+def _goes_on(first: Detail, piece: Detail) -> bool:
+    if first.type != piece.type or first.index != piece.index:
         return False
-    return piece.id in {None, last.id} and not last.data
+    return piece.id in {None, first.id} and not first.data
 
 
-def _joined(last: Detail, piece: Detail) -> Detail:
+def _joined(run: list[Detail]) -> Detail:
     return replace(
-        last,
-        text=_added(last.text, piece.text),
-        summary=_added(last.summary, piece.summary),
-        signature=piece.signature or last.signature,
-        format=piece.format or last.format,
+        run[0],
+        text=_together(piece.text for piece in run),
+        summary=_together(piece.summary for piece in run),
+        signature=_last(piece.signature for piece in run),
+        format=_last(piece.format for piece in run),
     )
 
 
-def _added(before: str | None, more: str | None) -> str | None:
-    return before if more is None else (before or "") + more
+def _together(texts: Iterable[str | None]) -> str | None:
+    known = [text for text in texts if text is not None]
+    return "".join(known) if known else None
+
+
+def _last(texts: Iterable[str | None]) -> str | None:
+    return next(filter(None, reversed(list(texts))), None)
 
 
 # --- tags
 
 OPEN, CLOSE = "<think>", "</think>"
+MAX_LEAD = 256
+"""Characters, white space nearly all, that are held back because a tag may follow."""
 
 Kind = Literal["reasoning", "text"]
 
@@ -109,7 +116,7 @@ class ThinkTags:
         if head.startswith(OPEN):
             self._inside = True
             return self._think(head[len(OPEN) :])
-        if OPEN.startswith(head):
+        if OPEN.startswith(head) and len(held) <= MAX_LEAD:
             self._held = held
             return []
         self.is_over = True

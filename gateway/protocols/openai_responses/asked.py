@@ -8,7 +8,8 @@ metadata, safety_identifier, user, stream
                              their namesakes of ours
 other tools, include, prompt, truncation, verbosity, service_tier ...
                              `vendor_options` for a vendor of this protocol; no other vendor knows them
-background                   refused
+background, and a tool's `server_url`, `connector_id`, `authorization`, `headers`
+                             refused: a vendor would call any server; a target's `tools` may name one
 store, stream_options, prompt_cache_options, moderation of images ...
                              ignored: what is kept is the gateway's to say
 """
@@ -216,6 +217,8 @@ def _read_tools(given: list[Raw]) -> Tools:
         path = f"$.tools[{number}]"
         kind = _within(_decode_tagged, raw, path).type
         tool: dict[str, Any] = msgspec.json.decode(raw)
+        if (field := target.leads_out(tool)) is not None:
+            raise cannot_carry(f"{path}.{field}", "a server of the client's")
         tools.shown.append(shown_tool(tool))
         if kind == "function":
             read_as = _within(_decode_function, raw, path)

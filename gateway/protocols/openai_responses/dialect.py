@@ -4,6 +4,7 @@
     GET  /openai/v1/responses/{id}          the response of a message
     POST /openai/v1/responses/{id}/cancel   stops it where it runs
 
+The key stands in `Authorization: Bearer`, or in `api-key` (Azure's clients); two different ones are none.
 The stream, and what it omits, is told in `encoder.py`; what is read in `asked.py`; how we say no in `refusals.py`.
 A document is what a stream of the same message would end with.
 """
@@ -60,7 +61,7 @@ from gateway.protocols.openai_responses.asked import Asked, read
 from gateway.protocols.openai_responses.echo import Echo, message_id
 from gateway.protocols.openai_responses.encoder import ResponsesEncoder
 from gateway.protocols.openai_responses.refusals import refuse
-from gateway.protocols.reading import bearer, cannot_carry
+from gateway.protocols.reading import bearer, cannot_carry, header
 
 RESPONSES = "/openai/v1/responses"
 
@@ -108,7 +109,8 @@ class ResponsesDialect:
     }
 
     def credential(self, request: ClientRequest) -> str | None:
-        return bearer(request)
+        keys = {bearer(request), header(request, "api-key")} - {None}
+        return keys.pop() if len(keys) == 1 else None
 
     def headers(self, request_id: str) -> dict[str, str]:
         return {"x-request-id": request_id}

@@ -16,9 +16,6 @@ from gateway.framing.typed import UNREADABLE
 
 PREFIX = "resp_"
 
-SECRETS = frozenset({"authorization", "headers"})
-"""Of a tool: what is not repeated."""
-
 
 def response_id(message_id: str) -> str:
     return PREFIX + message_id
@@ -68,5 +65,4 @@ class Echo(Struct, frozen=True):
 
 def shown_tool(tool: dict[str, Any]) -> dict[str, Any]:
     """A function has all of its fields."""
-    told = {name: value for name, value in tool.items() if name not in SECRETS}
-    return {"parameters": None, "strict": None, **told} if tool["type"] == "function" else told
+    return {"parameters": None, "strict": None, **tool} if tool["type"] == "function" else tool

@@ -73,6 +73,15 @@ class _Growing(Struct):
     deltas: list[str] = []
     delta_frame: bytes = b""
     annotations: list[Item] = []
+    measured: int = 0
+    """How many of its deltas are counted in `length`."""
+    length: int = 0
+
+    def measure(self) -> int:
+        """Its characters so far."""
+        self.length += sum(map(len, self.deltas[self.measured :]))
+        self.measured = len(self.deltas)
+        return self.length
 
 
 class _Citation(Struct, frozen=True):
@@ -228,7 +237,7 @@ class ResponsesEncoder:
             yield self._annotate(text, citation)
 
     def _annotate(self, text: _Growing, citation: _Citation) -> bytes:
-        last = sum(map(len, text.deltas))
+        last = text.measure()
         start, end = (last if place is None else place for place in (citation.start, citation.end))
         is_spanned = citation.annotation["type"] == SPANNED
         place = {"start_index": start, "end_index": end} if is_spanned else {"index": end}

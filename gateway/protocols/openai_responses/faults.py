@@ -68,12 +68,13 @@ _decode_refusal = document(wire.Refusal)
 
 
 def refused(status: int, headers: Headers, body: bytes) -> GatewayError:
-    """Of an HTTP refusal."""
+    """Of an HTTP refusal, or of a body that is no stream."""
     said = _said(_read(body))
+    told = STATUS_CODES.get(said.code) if status < 300 and isinstance(said.code, int) else None
     error = refusal(
         status,
         headers,
-        code=_code(said),
+        code=_code(said) or told,
         vendor_code=_showable(said.code) or _showable(said.type),
         vendor_message=said.message,
         request_id=_showable(headers.get("x-request-id")),
@@ -130,10 +131,14 @@ def _read(body: bytes) -> wire.Refusal:
 def _said(read: wire.Refusal) -> wire.Fault:
     if isinstance(read.error, dict):
         fields = read.error
-        return wire.Fault(_text(fields.get("code")), _text(fields.get("type")), _text(fields.get("message")))
+        return wire.Fault(_code_of(fields.get("code")), _text(fields.get("type")), _text(fields.get("message")))
     if isinstance(read.error, str):
-        return wire.Fault(_text(read.code), _text(read.type), read.error)
-    return wire.Fault(_text(read.code), _text(read.type), _text(read.message))
+        return wire.Fault(_code_of(read.code), _text(read.type), read.error)
+    return wire.Fault(_code_of(read.code), _text(read.type), _text(read.message))
+
+
+def _code_of(value: object) -> str | int | None:
+    return value if type(value) is int else _text(value)
 
 
 def _text(value: object) -> str | None:

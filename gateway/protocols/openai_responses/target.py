@@ -32,6 +32,9 @@ ServerName = Literal["openai", "azure", "openrouter", "xai", "copilot", "local"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 Summary = Literal["auto", "concise", "detailed"]
 
+LEADING_OUT = ("server_url", "connector_id", "authorization", "headers")
+"""Fields of a tool by which its vendor would call any address, or with any credential: a configuration's to give."""
+
 Count = Annotated[int, Meta(ge=1)]
 
 
@@ -51,7 +54,10 @@ class Target(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Options(Struct, frozen=True, forbid_unknown_fields=True):
-    """The fields of a request that have no canonical one. `tools` and `tool_choice` name what is no function."""
+    """The fields of a request that have no canonical one. `tools` and `tool_choice` name what is no function.
+
+    No tool has a field of `LEADING_OUT`.
+    """
 
     include: list[str] = []
     tools: list[dict[str, Any]] = []
@@ -69,3 +75,13 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     service_tier: str | None = None
     context_management: list[dict[str, Any]] = []
     moderation: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        for tool in self.tools:
+            if (field := leads_out(tool)) is not None:
+                raise ValueError(f"a tool may not have `{field}`")
+
+
+def leads_out(tool: dict[str, Any]) -> str | None:
+    """The field of a tool that no client may give."""
+    return next((field for field in LEADING_OUT if field in tool), None)

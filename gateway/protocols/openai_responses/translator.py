@@ -36,7 +36,7 @@ from gateway.framing.lines import JsonDecoder
 from gateway.framing.record import Record
 from gateway.framing.sse import SseDecoder
 from gateway.framing.typed import Malformed, Unknown, document, open_union
-from gateway.protocols.base import Authorization, Calls, Credentials, Headers, VendorRequest
+from gateway.protocols.base import Authorization, Calls, Credentials, Headers, VendorRequest, vendor_error
 from gateway.protocols.openai_responses import faults, wire
 from gateway.protocols.openai_responses.output import Output, Told
 from gateway.protocols.openai_responses.sending import create
@@ -169,6 +169,8 @@ class ResponsesTranslator:
             return MessageCanceled("vendor")
         terminal = self._completed(status, incomplete.reason)
         if terminal.finish_reason != "length" and self._output.has_unreadable_call():
+            if terminal.finish_reason == "content_filter":
+                raise vendor_error("content_filtered", vendor_code=terminal.raw_finish_reason)
             raise GatewayError("upstream_protocol", "a tool call of the response cannot be read", cause="malformed")
         return terminal
 

@@ -7,7 +7,7 @@
 Source: openai 3.52.0 `types/responses/response_output_item.py`, `response_output_text.py`; read 2026-11.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
@@ -31,7 +31,7 @@ class Item(Struct, frozen=True, tag_field="type"):
 
 class Message(Item, frozen=True, tag="message"):
     content: list[Part] | None = None
-    phase: Literal["commentary", "final_answer"] | None = None
+    phase: str | None = None
 
 
 class Reasoning(Item, frozen=True, tag="reasoning"):

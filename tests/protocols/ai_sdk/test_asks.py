@@ -127,6 +127,12 @@ def test_a_chat_of_any_other_name_is_refused(name: str) -> None:
     assert (caught.value.code, caught.value.details["path"]) == ("bad_request", "path.chat")
 
 
+@pytest.mark.parametrize("value", [b'"\xff"', b'"\\ud800"'])
+def test_a_field_of_the_applications_that_is_no_text_is_refused(value: bytes) -> None:
+    body = json.dumps({"id": "c", "messages": [HI], "own": 0}).encode().replace(b" 0", value)
+    assert refusal(body) == ("bad_request", "$")
+
+
 def test_a_body_that_is_no_json_is_refused() -> None:
     with pytest.raises(GatewayError) as caught:
         DIALECT.read(ClientRequest(CIMultiDict({"Content-Type": "text/plain"}), b"{}", {"route": "support"}))

@@ -7,6 +7,7 @@ import pytest
 from msgspec import ValidationError, convert
 
 from gateway.canonical.blocks import Blocks, Numbering
+from gateway.canonical.errors import GatewayError
 from gateway.canonical.events import MessageCompleted, Notice
 from gateway.canonical.message import FilePart, ImagePart, InputResponsePart, TextPart, ToolResultPart
 from gateway.canonical.turn import HistoryMessage, NamedTool, Parameters, Tool
@@ -63,7 +64,7 @@ def test_a_request_is_repeated_only_where_its_server_does_nothing_twice() -> Non
 
 
 def test_the_operators_fields_of_the_body_come_before_the_clients() -> None:
-    options = AiSdkOptions(body={"id": "mine", "agent": "b", "mood": "good"}, metadata={"k": 1})
+    options = AiSdkOptions(body={"id": "mine", "messageId": "m", "agent": "b", "mood": "good"}, metadata={"k": 1})
     body = sent(make(body={"agent": "a"}), TextPart("Hi"), options=options, metadata={"l": 2})
     assert body == {
         "agent": "a",
@@ -97,7 +98,6 @@ def test_what_an_earlier_attempt_has_shown_is_gone_on_with() -> None:
         ({"tools": [Tool("pay")]}, "$.tools"),
         ({"tool_choice": NamedTool("pay")}, "$.tool_choice"),
         ({"tool_choice": "none"}, "$.tool_choice"),
-        ({"parameters": Parameters(temperature=1)}, "$.parameters"),
     ],
 )
 def test_what_the_protocol_has_no_field_for_is_refused(fields: dict[str, Any], path: str) -> None:
@@ -105,7 +105,9 @@ def test_what_the_protocol_has_no_field_for_is_refused(fields: dict[str, Any], p
     assert (code, details) == ("unsupported", {"path": path})
 
 
-@pytest.mark.parametrize("fields", [{"parameters": Parameters()}, {"tool_choice": "auto"}, {"user_id": "ann"}])
+@pytest.mark.parametrize(
+    "fields", [{"parameters": Parameters(temperature=1)}, {"tool_choice": "auto"}, {"user_id": "ann"}]
+)
 def test_what_asks_nothing_of_it_is_not_refused(fields: dict[str, Any]) -> None:
     assert sent(make(), TextPart("Hi"), **fields) == sent(make(), TextPart("Hi"))
 
@@ -187,6 +189,21 @@ def test_of_two_merged_streams_the_last_one_ends() -> None:
         list(translator.feed(record))
         seen.append(translator.ending)
     assert seen == [False, False, False, False, True]
+
+
+@pytest.mark.parametrize("more", ['{"type":"start"}', '{"type":"start-step"}', HI, '{"type":"text-start","id":"u"}'])
+def test_a_finish_behind_which_another_stream_begins_is_none(more: str) -> None:
+    translator = make()
+    endings = []
+    for record in framed('{"type":"start"}', HI, FINISH, more):
+        list(translator.feed(record))
+        endings.append(translator.ending)
+    assert endings == [False, False, True, False]
+    with pytest.raises(GatewayError) as caught:
+        list(translator.finish())
+    assert caught.value.cause == "truncated"
+    list(translator.feed(framed(FINISH)[0]))
+    assert list(translator.finish())[-1] == MessageCompleted("stop", "stop")
 
 
 def test_a_person_and_the_client_may_both_be_waited_for() -> None:

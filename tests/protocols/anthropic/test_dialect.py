@@ -94,6 +94,10 @@ def test_a_message_is_read() -> None:
     assert read(stream=True).stream
 
 
+def test_an_answer_that_says_nothing_is_none() -> None:
+    assert read(user("hi"), assistant(None)).content == [TextPart("hi")]
+
+
 def test_what_was_said_before_is_history() -> None:
     asked = read(
         user("hello"),
@@ -367,7 +371,7 @@ def test_fields_without_an_effect_pass() -> None:
         ({"messages": [user("")]}, "$.messages[0].content"),
         ({"messages": [user([])]}, "$.messages[0].content"),
         ({"messages": [user("hi"), assistant("I begin")]}, "$.messages[1].role"),
-        ({"messages": [user("hi"), assistant(None)]}, "$.messages[1].role"),
+        ({"messages": [user(""), assistant(None)]}, "$.messages[1].role"),
         ({"messages": [{"role": "system", "content": "a"}]}, "$.messages[0].content"),
         ({"messages": [{"role": "tool", "content": "a"}]}, "$.messages[0].role"),
         ({"messages": [user([{"type": "sparkle"}])]}, "$.messages[0].content[0].type"),

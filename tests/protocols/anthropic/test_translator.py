@@ -82,6 +82,10 @@ CALL = begin(0, '{"type":"tool_use","id":"toolu_1","name":"look","input":{}}')
 # --- the message
 
 
+def test_an_event_without_data_is_a_heartbeat() -> None:
+    assert read(START, "", STOP) == read(START, STOP)
+
+
 def test_its_ids_and_its_model_are_kept() -> None:
     translator = make()
     heard(translator, framed(START, STOP))
@@ -119,7 +123,7 @@ def failure_of(fed: list[Record]) -> tuple[str, str]:
         ("stop_sequence", "stop"),
         ("max_tokens", "length"),
         ("model_context_window_exceeded", "length"),
-        ("tool_use", "tool_calls"),
+        ("tool_use", "stop"),
         ("refusal", "content_filter"),
         ("pause_turn", "other"),
         ("compaction", "other"),
@@ -128,6 +132,13 @@ def failure_of(fed: list[Record]) -> tuple[str, str]:
 )
 def test_each_reason_to_stop_has_its_canonical_one(raw: str, reason: str) -> None:
     assert read(START, settle(raw), STOP) == [MessageCompleted(reason, raw)]  # type: ignore[arg-type]
+
+
+def test_what_was_filtered_in_the_midst_of_a_call_is_an_error() -> None:
+    begun = grow(0, '{"type":"input_json_delta","partial_json":"{\\"a\\":"}')
+    error = failure(make(), START, CALL, begun, settle("refusal"), STOP)
+    assert logged(error) == ("content_filtered", "content_filtered", "refusal", None)
+    assert read(START, CALL, settle("refusal"), STOP)[-1] == MessageCompleted("content_filter", "refusal")
 
 
 def test_without_a_reason_to_stop_the_message_ends_somehow() -> None:
@@ -240,6 +251,11 @@ def test_arguments_stand_in_the_deltas_or_at_the_start(
     assert (spelled, completed.arguments, completed.status) == expected
 
 
+def test_a_call_that_the_client_cannot_run_fails_the_message() -> None:
+    error = failure(make(), START, CALL.replace('"input":{}', '"input":[1]'), end(0), settle("tool_use"), STOP)
+    assert logged(error) == ("upstream_protocol", "malformed", None, None)
+
+
 def test_thoughts_grow_in_their_block() -> None:
     hm = grow(0, '{"type":"thinking_delta","thinking":"Hm"}')
     told = read(begin(0, '{"type":"thinking","thinking":""}'), hm, hm, end(0))
@@ -347,10 +363,22 @@ def test_an_error_in_the_stream_has_its_code(frame: str, expected: tuple[str, st
 
 @pytest.mark.parametrize("body", [b"{}", b'{"content":null}', b'{"type":"error","error":{"type":"api_error"}}'])
 def test_a_document_that_is_no_message_is_a_failure(body: bytes) -> None:
+    assert read_document(body)[-1].__struct_config__.tag == "message.failed"
+
+
+def read_document(body: bytes) -> Told:
     translator = make(upstream_stream=False)
     next(translator.requests(ask(TextPart("hi"), stream=False)))
-    told = heard(translator, [Record(body)])
-    assert told[-1].__struct_config__.tag == "message.failed"
+    return heard(translator, [Record(body)])
+
+
+@pytest.mark.parametrize(("arguments", "spelled"), [("{}", []), ('{"a":1}', ['{"a":1}'])])
+def test_the_last_call_of_a_document_that_was_cut_is_not_complete(arguments: str, spelled: list[str]) -> None:
+    call = f'{{"type":"tool_use","id":"%s","name":"look","input":{arguments}}}'
+    told = read_document(f'{{"content":[{call % "a"},{call % "b"}],"stop_reason":"max_tokens"}}'.encode())
+    assert [event.tool_call_id for event in told if isinstance(event, ToolCallCompleted)] == ["a"]
+    assert [event.delta for event in told if isinstance(event, ToolCallDelta) and event.block == 1] == spelled
+    assert told[-1] == MessageCompleted("length", "max_tokens")
 
 
 # --- refusals

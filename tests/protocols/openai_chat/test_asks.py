@@ -102,6 +102,7 @@ def test_a_request_is_read_in_full() -> None:
             reasoning_effort="low",
         ),
         user_id="ann",
+        metadata={"a": "b"},
         stream=True,
         vendor_options={
             "openai_chat": {
@@ -298,6 +299,7 @@ def test_a_file_that_cannot_be_read_is_refused_with_its_path(part: Json, field: 
         ("stream", "yes"),
         ("n", "1"),
         ("seed", 1.5),
+        ("metadata", {"a": "x" * 20_000}),
     ],
 )
 def test_a_field_that_does_not_fit_is_refused_with_its_path(field: str, value: object) -> None:

@@ -204,6 +204,18 @@ def test_options_go_as_they_are_and_before_the_rest() -> None:
     assert with_tools["parallel_tool_calls"] is False
 
 
+@pytest.mark.parametrize(
+    ("options", "reasoning"),
+    [
+        (ChatOptions(reasoning_effort="xhigh"), {"effort": "xhigh"}),
+        (ChatOptions(reasoning_effort="xhigh", reasoning={"max_tokens": 9}), {"max_tokens": 9}),
+    ],
+)
+def test_openrouter_is_told_an_effort_once(options: ChatOptions, reasoning: Json) -> None:
+    sent = body(ask(HI, parameters=Parameters(reasoning_effort="high"), options=options), "openrouter")
+    assert (sent["reasoning"], "reasoning_effort" in sent) == (reasoning, False)
+
+
 # --- tools
 
 

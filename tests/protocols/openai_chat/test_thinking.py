@@ -1,5 +1,7 @@
 """Reasoning that was signed, and reasoning in tags."""
 
+from time import process_time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,3 +75,19 @@ def test_a_text_without_tags_is_left_as_it_is(text: str, cut: int) -> None:
     tags = ThinkTags()
     told = [*tags.read(text[:cut]), *tags.read(text[cut:]), *tags.end()]
     assert "".join(piece for kind, piece in told if kind == "text") == text
+
+
+def test_details_are_joined_in_linear_time() -> None:
+    details = Details()
+    began = process_time()
+    for _ in range(200_000):
+        details.add([Detail("reasoning.text", text="word", index=0)])
+    details.add([SIGNATURE])
+    assert details.seal() == '[{"type":"reasoning.text","signature":"sig","format":"f","index":0}]'
+    assert process_time() - began < 5
+
+
+def test_white_space_is_not_held_back_for_ever() -> None:
+    tags = ThinkTags()
+    assert [tags.read(" " * 100) for _ in range(3)] == [[], [], [("text", " " * 300)]]
+    assert tags.is_over

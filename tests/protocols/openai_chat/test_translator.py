@@ -1,6 +1,7 @@
 """OpenAI chat, upstream: variants and oddities of the stream one by one. Whole streams: `test_rooms.py`."""
 
 import json
+from time import process_time
 from typing import Any
 
 import pytest
@@ -30,7 +31,9 @@ from gateway.canonical.message import TextPart
 from gateway.framing.record import Record
 from gateway.framing.typed import Malformed
 from gateway.protocols.openai_chat.servers import SERVERS
+from gateway.protocols.openai_chat.sources import Sources
 from gateway.protocols.openai_chat.translator import ChatTarget, ChatTranslator
+from gateway.protocols.openai_chat.wire import Annotation
 from tests.support.translating import Told, ask, failure, framed, heard, logged, sign_in
 
 Json = dict[str, Any]
@@ -583,3 +586,14 @@ def test_only_servers_without_accounts_do_without_a_key(server: Any) -> None:
 
 def test_there_is_nothing_to_resume_or_to_cancel() -> None:
     assert (make().resume(), make().cancel()) == (None, None)
+
+
+def test_what_many_texts_cite_is_placed_in_linear_time() -> None:
+    sources = Sources(Numbering())
+    sources.add_texts(TextCompleted(block, "abc") for block in range(4000))
+    began = process_time()
+    for end in range(40_000):
+        assert list(sources.annotate([Annotation("https://a.test", start_index=11_998, end_index=12_000 + end)])) == []
+    placed = list(sources.end())
+    assert {(source.block, source.start, source.end) for source in placed} == {(3999, 1, 3)}
+    assert (len(placed), process_time() - began < 4) == (40_000, True)

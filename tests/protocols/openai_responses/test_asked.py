@@ -125,12 +125,12 @@ def test_every_field_has_its_place() -> None:
     assert msgspec.convert(request.vendor_options["openai_responses"], Options).tools == [custom, search]
 
 
-def test_what_is_asked_is_repeated_without_its_secrets() -> None:
-    mcp = {"type": "mcp", "server_label": "d", "server_url": "https://d.test", "authorization": "s", "headers": {}}
+def test_what_is_asked_is_repeated() -> None:
+    search = {"type": "web_search", "search_context_size": "low"}
     body = {
         "model": "support",
         "input": "Hi",
-        "tools": [mcp],
+        "tools": [search],
         "tool_choice": "auto",
         "instructions": "Be brief.",
         "text": {"verbosity": "low", "format": {"type": "json_object"}},
@@ -141,7 +141,7 @@ def test_what_is_asked_is_repeated_without_its_secrets() -> None:
     document = json.loads(open_exchange(body).document(message))
     shown = {name: document[name] for name in ("tools", "instructions", "text", "reasoning", "temperature")}
     assert shown == {
-        "tools": [{"type": "mcp", "server_label": "d", "server_url": "https://d.test"}],
+        "tools": [search],
         "instructions": "Be brief.",
         "text": {"format": {"type": "json_object"}, "verbosity": "low"},
         "reasoning": {"effort": "low", "summary": "auto"},
@@ -213,6 +213,13 @@ def test_the_conversation_is_named_by_an_id_of_ours() -> None:
         ({"input": "Hi", "tools": [{}]}, ("bad_request", "$.tools[0].type")),
         ({"input": "Hi", "tools": [{"type": "function"}]}, ("bad_request", "$.tools[0].name")),
         ({"input": "Hi", "tools": [{"type": "custom", "name": 7}]}, ("bad_request", "$.tools[0].name")),
+        *(
+            (
+                {"input": "Hi", "tools": [{"type": "mcp", field: "https://d.test"}]},
+                ("unsupported", f"$.tools[0].{field}"),
+            )
+            for field in ("server_url", "connector_id", "authorization", "headers")
+        ),
         ({"input": "Hi", "tool_choice": "sparkle"}, ("bad_request", "$.tool_choice")),
         ({"input": "Hi", "tool_choice": {"type": "function"}}, ("bad_request", "$.tool_choice")),
         ({"input": [7]}, ("bad_request", "$.input[0]")),

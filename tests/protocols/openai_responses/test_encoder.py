@@ -5,6 +5,7 @@ What the official clients make of these streams was tried by hand: openai 3.54.0
 
 import json
 from datetime import UTC, datetime
+from time import process_time
 from typing import Any, get_args
 
 import msgspec
@@ -359,6 +360,17 @@ def test_a_result_of_the_clients_own_call_stands_beside_it(*, is_error: bool, st
 def cited(*events: Event) -> list[Any]:
     messages = [item for item in output(*events, DONE) if item["type"] == "message"]
     return [(item["content"][0]["text"], item["content"][0]["annotations"]) for item in messages]
+
+
+def test_a_text_is_measured_once_however_much_it_cites() -> None:
+    encoder = ResponsesEncoder(Echo())
+    encoder.event(0, STARTED)
+    encoder.event(1, TextStarted(0))
+    began = process_time()
+    for number in range(20_000):
+        encoder.event(number, TextDelta(0, "a"))
+        encoder.event(number, Source("s", url="https://a.test"))
+    assert process_time() - began < 5
 
 
 def test_a_source_is_an_annotation_of_its_text() -> None:
@@ -717,6 +729,12 @@ def test_a_route_that_is_not_known_is_a_model() -> None:
     }
     plain = DIALECT.error(GatewayError("not_found", "no"), "req_1")
     assert (json.loads(plain.body)["error"]["param"], "Retry-After" in plain.headers) == (None, False)
+
+
+def test_the_clients_of_azure_have_a_header_of_their_own() -> None:
+    own = ClientRequest(CIMultiDict({"api-key": "k"}), b"")
+    two = ClientRequest(CIMultiDict({"api-key": "k", "Authorization": "Bearer j"}), b"")
+    assert (DIALECT.credential(own), DIALECT.credential(two)) == ("k", None)
 
 
 def test_headers_and_key_are_where_the_clients_look() -> None:

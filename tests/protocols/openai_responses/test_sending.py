@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -216,6 +217,12 @@ def test_a_user_goes_as_each_server_calls_it() -> None:
     assert body(TextPart("Hi"), target={"server": "xai"}, user_id="ann")["user"] == "ann"
     local = body(TextPart("Hi"), target={"server": "local"}, user_id="ann", metadata={"a": "b"})
     assert {"user", "safety_identifier", "metadata", "include"}.isdisjoint(local)
+
+
+@pytest.mark.parametrize("field", ["server_url", "connector_id", "authorization", "headers"])
+def test_no_option_leads_a_vendor_to_a_server_of_the_clients(field: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=field):
+        msgspec.convert({"tools": [{"type": "mcp", "server_label": "d", field: "x"}]}, Options)
 
 
 def test_what_cannot_be_said_is_refused_with_its_path() -> None:

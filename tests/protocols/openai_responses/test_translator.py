@@ -354,6 +354,20 @@ def test_what_belongs_to_no_call_is_dropped(stray: Frame) -> None:
     assert Notice("repaired_block") in hear(HI, stray, completed())
 
 
+def test_what_was_filtered_in_the_midst_of_a_call_is_an_error() -> None:
+    begun = added(0, "function_call", call_id="c", name="t")
+    grown = frame("function_call_arguments.delta", output_index=0, delta='{"a')
+    filtered = frame("incomplete", response={"incomplete_details": {"reason": "content_filter"}})
+    error = fail(begun, grown, filtered)
+    assert logged(error) == ("content_filtered", "content_filtered", "content_filter", None)
+
+
+def test_a_phase_may_be_a_new_one() -> None:
+    message = {"phase": "draft", "content": [{"type": "output_text", "text": "Hi"}]}
+    told = events(added(0, "message", phase="draft"), HI, done(0, "message", **message), completed())
+    assert told[-1] == MessageCompleted("stop", "completed")
+
+
 def test_the_arguments_of_no_call_are_dropped() -> None:
     assert len(events(HI, frame("function_call_arguments.done", output_index=7, arguments="{}"), completed())) == 3
 
@@ -494,6 +508,11 @@ def test_each_refusal_has_its_code(status: int, code: str | None, kind: str, can
         )
         assert error.vendor_request_id == "req_1"
         assert error.may_be_accepted is (status not in {401, 429})
+
+
+def test_a_status_in_the_place_of_the_stream_is_read() -> None:
+    error = refuse(make(), 200, b'{"error":{"code":429,"message":"slow down"}}')
+    assert blame(error) == ("upstream_rate_limited", "rate_limited", 200, None, None)
 
 
 @pytest.mark.parametrize(
