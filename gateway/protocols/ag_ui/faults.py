@@ -84,10 +84,12 @@ def refused(status: int, headers: Headers, body: bytes) -> GatewayError:
         said = Refusal()
     inner = said.error if isinstance(said.error, Inner) else Inner(message=said.error)
     vendor_code = _showable(inner.code) or _showable(inner.type) or _showable(said.code)
+    code = code_of(vendor_code)
     return refusal(
         status,
         headers,
-        code=code_of(vendor_code),
+        # `invalid_request_error` is the type of a 401 and of a 404 as well: the status says more than such a word.
+        code=None if code == "upstream_rejected" and status >= 400 else code,
         vendor_code=vendor_code,
         vendor_message=inner.message or said.message or said.detail or None,
         request_id=_showable(headers.get("x-request-id")),

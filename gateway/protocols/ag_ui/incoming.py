@@ -148,7 +148,7 @@ class _Said:
 
     def _executor(self, call: wire.ToolCall) -> Executor:
         marked = _mark(call.metadata).get("executor")
-        if marked in EXECUTORS:
+        if isinstance(marked, str) and marked in EXECUTORS:
             return cast("Executor", marked)
         return "vendor" if call.id in self._results and call.function.name not in self._tools else "client"
 

@@ -19,6 +19,8 @@ class Speech:
         """Messages of the stream that the assistant does not speak."""
         self._texts: dict[str, str] = {}
         """Every finished text, by its message's id."""
+        self._whole: str | None = None
+        """All of them as one, once they are complete."""
         self._signatures: dict[str, str] = {}
         """Of what is not completed yet, by its message's id."""
         self._unsigned = ""
@@ -76,8 +78,9 @@ class Speech:
         """A text that a snapshot tells, as far as it was not shown: a snapshot may be old, and name it otherwise."""
         shown = self._texts.get(message_id)
         if shown is None:
-            texts = self._texts.values()
-            is_shown = text in texts or text == "".join(texts)
+            if self._whole is None:
+                self._whole = "".join(self._texts.values())
+            is_shown = text == self._whole or text in self._texts.values()
         else:
             is_shown = shown.startswith(text)
         return () if is_shown else self._blocks.settle_text(text, message_id)

@@ -20,10 +20,10 @@ Source: ag-ui-protocol 1.0.0, @ag-ui/client 1.0.0; recordings of pydantic-ai 2.6
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, cast
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from gateway.canonical.blocks import Blocks
 from gateway.canonical.errors import GatewayError
@@ -60,13 +60,13 @@ _decode_event = open_union(cast("Any", wire.AnyEvent))
 class AgUiTarget(Struct, frozen=True, forbid_unknown_fields=True):
     """`path` is behind the base URL; `repeatable` where a run does nothing that must not happen twice."""
 
-    path: str = ""
+    path: Annotated[str, Meta(max_length=1024, pattern=r"^(?:/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*)?\Z")] = ""
     repeatable: bool = False
     forwarded_props: dict[str, Any] = {}
 
 
 class AgUiOptions(Struct, frozen=True, forbid_unknown_fields=True):
-    """Fields of `RunAgentInput` that have no canonical one; `forwarded_props` goes over the target's."""
+    """Fields of `RunAgentInput` that have no canonical one; the target's `forwarded_props` stay over these."""
 
     forwarded_props: dict[str, Any] = {}
     state: Any = None
@@ -111,7 +111,7 @@ class AgUiTranslator:
             state={} if options.state is None else options.state,
             tools=[run_input.Tool(tool.name, tool.description or "", tool.parameters) for tool in tools],
             context=options.context,
-            forwarded_props={**self._target.forwarded_props, **options.forwarded_props},
+            forwarded_props={**options.forwarded_props, **self._target.forwarded_props},
             resume=self._told.resume or None,
         )
         yield VendorRequest(

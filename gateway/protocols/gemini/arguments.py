@@ -27,6 +27,8 @@ _STEP = re.compile(
     re.VERBOSE,
 )
 
+_NO_JSON = re.compile(r"""\\.|["\x00-\x1f]""", re.DOTALL)
+
 _encode = msgspec.json.encode
 
 
@@ -112,9 +114,23 @@ def parse_path(text: str) -> Path:
 def _step(found: re.Match[str]) -> Step:
     if found["index"] is not None:
         return int(found["index"])
-    if found["quoted"] is not None:
-        return re.sub(r"\\(.)", r"\1", found["quoted"][1:-1])
-    return found["name"]
+    return found["name"] if found["quoted"] is None else _unquote(found["quoted"])
+
+
+def _unquote(quoted: str) -> str:
+    """A name in either kind of quotes, with the escapes of JSON and that of its own quote."""
+    spelled = _NO_JSON.sub(_as_json, quoted[1:-1])
+    try:
+        return msgspec.json.decode(f'"{spelled}"', type=str)
+    except msgspec.DecodeError as error:
+        raise Malformed(error) from error
+
+
+def _as_json(found: re.Match[str]) -> str:
+    text = found[0]
+    if len(text) == 1:
+        return _encode(text).decode()[1:-1]
+    return "'" if text == "\\'" else text
 
 
 def _spell(value: PartialArg) -> str | None:

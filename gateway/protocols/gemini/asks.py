@@ -143,7 +143,7 @@ def _tools(given: list[wire.Json], config: wire.FunctionCallingConfig) -> list[T
     allowed = config.allowed_function_names
     is_strict = True if config.mode == "VALIDATED" else None
     return [
-        Tool(tool.name, tool.description, _schema(tool), is_strict)
+        Tool(tool.name, tool.description, _schema(tool.parameters_json_schema, tool.parameters, "$.tools"), is_strict)
         for tool in offered
         if not allowed or tool.name in allowed
     ]
@@ -157,8 +157,11 @@ def _declared(given: object, path: str) -> list[_Offered]:
         raise refuse(path + where.removeprefix("$"), problem) from error
 
 
-def _schema(tool: _Offered) -> wire.Json:
-    return tool.parameters_json_schema or as_json_schema(tool.parameters or {})
+def _schema(usual: wire.Json | None, own: wire.Json | None, path: str) -> wire.Json:
+    try:
+        return usual or as_json_schema(own or {})
+    except RecursionError as error:
+        raise refuse(path, "a schema is nested too deeply") from error
 
 
 def _choice(config: wire.FunctionCallingConfig | None) -> Literal["auto", "none", "required"] | NamedTool | None:
@@ -191,7 +194,7 @@ def _parameters(given: _Generation) -> Parameters | None:
 def _format(given: _Generation) -> ResponseFormat | None:
     if given.response_mime_type != JSON:
         return None
-    schema = given.response_json_schema or as_json_schema(given.response_schema or {})
+    schema = _schema(given.response_json_schema, given.response_schema, "$.generationConfig.responseSchema")
     return ResponseFormat("json_schema", schema=schema) if schema else ResponseFormat("json_object")
 
 

@@ -6,11 +6,13 @@
 An answer comes back in the pieces in which it was streamed, each as a message of its own: pieces of one kind in a row
 are one part again. A part without text but with a signature signs the one before it.
 A call without an id is given one, and a result without an id is that of the first call by its name that has none yet.
+Files come in either alphabet of base64 (the Python client writes the one for URLs), and leave in the usual one.
 Source: google-genai (Python) 3.4.0 and @google/genai 2.32.0, `chats`; read 2026-11.
 """
 
+from collections import defaultdict, deque
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, cast
 
 from msgspec.structs import replace
 
@@ -30,8 +32,7 @@ from gateway.protocols.reading import cannot_carry, refuse
 
 ROLES: dict[str | None, Literal["user", "model"]] = {None: "user", "user": "user", "function": "user", "model": "model"}
 
-Calls = list[tuple[str, str]]
-"""Ids and names of those that are not answered."""
+_USUAL = str.maketrans("-_", "+/")
 
 
 def read_contents(contents: Iterable[wire.Content], path: str = "$.contents") -> list[HistoryMessage]:
@@ -49,9 +50,11 @@ class _Reader:
             if call is not None and call.id
         }
         self._next = 0
-        self._asked: Calls = []
-        self._run: Calls = []
+        self._asked = _Calls()
+        self._run = _Calls()
         self._said: list[HistoryMessage] = []
+        self._pieces: list[str] = []
+        """Of the text or the thought that the model said last."""
 
     def read(self, path: str) -> list[HistoryMessage]:
         for number, content in enumerate(self._contents):
@@ -61,7 +64,9 @@ class _Reader:
             if ROLES[content.role] == "model":
                 self._read_model(content.parts or [], f"{at}.parts")
             else:
+                self._settle()
                 self._read_user(content.parts or [], f"{at}.parts")
+        self._settle()
         return self._said
 
     # The client.
@@ -79,7 +84,9 @@ class _Reader:
             blob = part.inline_data
             if not blob.mime_type:
                 raise refuse(f"{path}.inlineData.mimeType", "expected a media type")
-            return _kind(blob.mime_type)(data=blob.data, media_type=blob.mime_type, name=blob.display_name)
+            return _kind(blob.mime_type)(
+                data=blob.data.translate(_USUAL), media_type=blob.mime_type, name=blob.display_name
+            )
         if part.file_data is not None:
             file = part.file_data
             return _kind(file.mime_type or "")(url=file.file_uri, media_type=file.mime_type, name=file.display_name)
@@ -92,7 +99,7 @@ class _Reader:
     def _result(self, response: wire.FunctionResponse, path: str) -> ToolResultPart:
         if response.parts:
             raise cannot_carry(f"{path}.parts", "what a tool gives beside its response")
-        call = _take(self._asked, response.id, response.name)
+        call = self._asked.take(response.id, response.name)
         call_id = response.id or (call and call[0])
         if call_id is None:
             raise refuse(path, "there is no such call to answer")
@@ -112,8 +119,10 @@ class _Reader:
     def _of_model(self, said: list[Part], part: wire.Part, path: str) -> None:
         signature = part.thought_signature or None
         if part.text:
-            _grow(said, ReasoningPart if part.thought else TextPart, part.text, signature)
-        elif part.function_call is not None:
+            self._grow(said, ReasoningPart if part.thought else TextPart, part.text, signature)
+            return
+        self._settle()
+        if part.function_call is not None:
             call = part.function_call
             if not call.name:
                 raise refuse(f"{path}.functionCall.name", "expected a name")
@@ -123,6 +132,26 @@ class _Reader:
             said.append(self._of_user(part, path))
         elif not self._of_a_vendors_tool(said, part, signature) and signature is not None:
             _sign(said, signature)
+
+    def _grow(
+        self, said: list[Part], kind: type[TextPart] | type[ReasoningPart], text: str, signature: str | None
+    ) -> None:
+        last = said[-1] if said else None
+        if isinstance(last, kind) and last.signature is None:
+            self._pieces = self._pieces or [last.text]
+            self._pieces.append(text)
+        else:
+            self._settle()
+            said.append(kind(text))
+        if signature is not None:
+            self._settle()
+            _sign(said, signature)
+
+    def _settle(self) -> None:
+        if self._pieces:
+            said = self._said[-1].parts
+            said[-1] = replace(cast("TextPart | ReasoningPart", said[-1]), text="".join(self._pieces))
+        self._pieces = []
 
     def _of_a_vendors_tool(self, said: list[Part], part: wire.Part, signature: str | None) -> bool:
         """Whether it is."""
@@ -153,13 +182,13 @@ class _Reader:
         self, said: list[Part], call_id: str | None, name: str | None, output: wire.Json, *, is_error: bool
     ) -> None:
         """The result of no call tells nothing."""
-        call = _take(self._run, call_id, name)
+        call = self._run.take(call_id, name)
         if call is not None:
             said.append(ToolResultPart(call[0], output, is_error=is_error, name=call[1]))
 
-    def _name(self, calls: Calls, call_id: str | None, name: str) -> str:
+    def _name(self, calls: "_Calls", call_id: str | None, name: str) -> str:
         named = call_id or self._invent()
-        calls.append((named, name))
+        calls.add(named, name)
         return named
 
     def _invent(self) -> str:
@@ -169,13 +198,30 @@ class _Reader:
         return invented
 
 
-def _take(calls: Calls, call_id: str | None, name: str | None) -> tuple[str, str] | None:
-    """The first call by that id; without an id, by that name."""
-    fits = (call for call in calls if (call[0] == call_id if call_id else name in {None, call[1]}))
-    found = next(fits, None)
-    if found is not None:
-        calls.remove(found)
-    return found
+class _Calls:
+    """Those that are not answered, in their order."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, tuple[str, str]] = {}
+        self._added = 0
+        self._all: deque[int] = deque()
+        self._by_id: defaultdict[str, deque[int]] = defaultdict(deque)
+        self._by_name: defaultdict[str, deque[int]] = defaultdict(deque)
+
+    def add(self, call_id: str, name: str) -> None:
+        self._waiting[self._added] = call_id, name
+        for queue in (self._all, self._by_id[call_id], self._by_name[name]):
+            queue.append(self._added)
+        self._added += 1
+
+    def take(self, call_id: str | None, name: str | None) -> tuple[str, str] | None:
+        """The first call by that id, as id and name; without an id, by that name; without either, any."""
+        queue = self._by_id[call_id] if call_id else self._all if name is None else self._by_name[name]
+        while queue:
+            call = self._waiting.pop(queue.popleft(), None)
+            if call is not None:
+                return call
+        return None
 
 
 def _broken(call: ToolCallPart, metadata: wire.PartMetadata | None) -> ToolCallPart:
@@ -190,14 +236,6 @@ def _broken(call: ToolCallPart, metadata: wire.PartMetadata | None) -> ToolCallP
 
 def _kind(media_type: str) -> type[ImagePart] | type[FilePart]:
     return ImagePart if media_type.startswith("image/") else FilePart
-
-
-def _grow(said: list[Part], kind: type[TextPart] | type[ReasoningPart], text: str, signature: str | None) -> None:
-    last = said[-1] if said else None
-    if isinstance(last, kind) and last.signature is None:
-        said[-1] = replace(last, text=last.text + text, signature=signature)
-    else:
-        said.append(kind(text, signature=signature))
 
 
 def _sign(said: list[Part], signature: str) -> None:

@@ -39,6 +39,8 @@ ERROR_CODES: dict[str, Code] = {
 
 _OF_OUR_KEY = frozenset({"API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_SERVICE_BLOCKED", "SERVICE_DISABLED"})
 _TOO_LONG = re.compile(r"token count.* exceeds the maximum|exceeds the maximum number of tokens", re.IGNORECASE)
+MOST_READ = 1000
+"""Characters of a message that are looked at."""
 _SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
 _SHOWABLE = re.compile(r"[\x21-\x7e]{1,128}")  # may stand in a header and in an error body
 
@@ -71,7 +73,7 @@ class Said(Struct, frozen=True):
             return "upstream_auth"
         if self.status == "RESOURCE_EXHAUSTED" and any("PerDay" in quota for quota in self.quotas):
             return "quota_exhausted"
-        if self.status == "INVALID_ARGUMENT" and self.message and _TOO_LONG.search(self.message):
+        if self.status == "INVALID_ARGUMENT" and self.message and _TOO_LONG.search(self.message[:MOST_READ]):
             return "context_too_long"
         return ERROR_CODES.get(self.status or "")
 

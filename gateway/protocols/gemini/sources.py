@@ -10,7 +10,7 @@ leaves that out where thoughts stand before the answer, so the text that comes w
 Source: google-genai (Python) 3.4.0 `Segment`, googleapis/python-genai issue 961; read 2026-11.
 """
 
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 
@@ -20,6 +20,15 @@ from gateway.canonical.events import Source
 from gateway.protocols.gemini import wire
 
 READ = "URL_RETRIEVAL_STATUS_SUCCESS"
+
+MOST_TRIES = 100_000
+"""Texts that the quotes of one answer may be looked for in, each from its own start."""
+MOST_SEARCHED = 100_000_000
+"""Bytes that may be searched for its quotes that stand elsewhere."""
+
+PAGE = 4096
+CONTINUATIONS = bytes(range(0x80, 0xC0))
+"""The bytes of UTF-8 that begin no character."""
 
 
 class _Cited(Struct, frozen=True):
@@ -67,6 +76,8 @@ class Gathered:
 
     def tell(self, texts: Sequence[Told], identify: Callable[[str], str]) -> Iterator[Source]:
         """`identify` makes an id; one source that is cited in several places keeps its own."""
+        if not self._cited and not self._read:
+            return
         answer = Answer(texts)
         placed = {_key(one) for one in self._cited if one.end is not None}
         cited = [one for one in self._cited if one.end is not None or _key(one) not in placed]
@@ -106,38 +117,68 @@ def _named(chunk: wire.GroundingChunk) -> _Cited:
 
 
 class Answer:
-    """Texts, and where in them a span of bytes stands."""
+    """Texts, and where in them a span of bytes stands. A quote that is costly to find has no place."""
 
     def __init__(self, texts: Sequence[Told]) -> None:
         self._texts = texts
-        self._offsets = [list(accumulate((len(letter.encode()) for letter in told.text), initial=0)) for told in texts]
-        self._starts = list(accumulate((offsets[-1] for offsets in self._offsets), initial=0))
+        self._counts = [_Counts(told.text) for told in texts]
+        self._starts = list(accumulate((count.size for count in self._counts), initial=0))
+        self._said = {told.block: told.text for told in texts}
+        self._tries = 0
+        self._searched = 0
 
     def find(self, start: int, end: int | None, said: str | None) -> Span | None:
         """Counted from the answer's start; else, where it is known what is said, from any text's, or where it is."""
         if end is None:
             return None
-        for base in self._starts[:-1] if said else [0]:
+        if said is None:
+            return self._at(start, end)
+        self._tries += len(self._texts)
+        for base in self._starts[:-1] if self._tries <= MOST_TRIES else [0]:
             span = self._at(base + start, base + end)
-            if span is not None and said in {None, self._text(span)}:
+            if span is not None and self._said[span.block][span.start : span.end] == said:
                 return span
-        return self._only(said) if said else None
+        return self._only(said)
 
     def _at(self, start: int, end: int) -> Span | None:
         """A span that lies within one text and divides no character."""
-        for told, offsets, base in zip(self._texts, self._offsets, self._starts, strict=False):
-            if base <= start < end <= base + offsets[-1]:
-                first, last = bisect_left(offsets, start - base), bisect_left(offsets, end - base)
-                is_whole = offsets[first] == start - base and offsets[last] == end - base
-                return Span(told.block, first, last) if is_whole else None
-        return None
-
-    def _text(self, span: Span) -> str:
-        return next(told.text[span.start : span.end] for told in self._texts if told.block == span.block)
+        number = bisect_right(self._starts, start) - 1
+        if not (0 <= number < len(self._texts) and start < end <= self._starts[number + 1]):
+            return None
+        base, counts = self._starts[number], self._counts[number]
+        first, last = counts.before(start - base), counts.before(end - base)
+        return None if first is None or last is None else Span(self._texts[number].block, first, last)
 
     def _only(self, said: str) -> Span | None:
-        found = [told for told in self._texts if said in told.text]
+        self._searched += self._starts[-1]
+        found = [told for told in self._texts if said in told.text] if self._searched <= MOST_SEARCHED else []
         if len(found) != 1 or found[0].text.count(said) != 1:
             return None
         start = found[0].text.index(said)
         return Span(found[0].block, start, start + len(said))
+
+
+class _Counts:
+    """How many code points stand before a byte of a text."""
+
+    def __init__(self, text: str) -> None:
+        self._data = text.encode()
+        self.size = len(self._data)
+        self._pages: list[int] = []
+        if not text.isascii():
+            pages = (_count(self._data[at : at + PAGE]) for at in range(0, self.size, PAGE))
+            self._pages = list(accumulate(pages, initial=0))
+
+    def before(self, offset: int) -> int | None:
+        """None within a character."""
+        if not self._pages:
+            return offset
+        if self._data[offset : offset + 1].translate(None, CONTINUATIONS) != self._data[offset : offset + 1]:
+            return None
+        page = offset // PAGE
+        return self._pages[page] + _count(self._data[page * PAGE : offset])
+
+
+def _count(data: bytes) -> int:
+    """Of the characters that begin in it."""
+    return len(data.translate(None, CONTINUATIONS))

@@ -10,7 +10,8 @@
     inlineData, fileData                   file
     groundingMetadata and its like         source, at the end (see `sources.py`)
     usageMetadata       usage              the first, and the last
-    finishReason        message.completed, at the end of the bytes: chunks may follow it
+    finishReason        message.completed, at the end of the bytes: chunks may follow it. Where the answer goes on
+                        (some servers give one with every chunk) it was none, and only the end of the bytes tells
     promptFeedback      message.completed  content_filter
     error               GatewayError       in an event, or bare between events; CANCELLED is message.canceled
     end of bytes before a finishReason or a promptFeedback: `upstream_protocol`
@@ -140,6 +141,8 @@ class GeminiTranslator:
         self._usage: wire.UsageMetadata | None = None
         self._told_usage: UsageReported | None = None
         self._finish_reason: str | None = None
+        self._goes_on = False
+        """Whether the answer went on behind a finish reason."""
         self._block_reason: str | None = None
         self.vendor_ids: dict[str, str] = {}
         self.model: str | None = None
@@ -178,7 +181,8 @@ class GeminiTranslator:
         if chunk.error:
             return self._fail(record.data)
         candidate = chunk.candidates[0] if chunk.candidates else None
-        if self._open == "text" and candidate is not None and (self._told_usage or not chunk.usage_metadata):
+        is_usual = self._finish_reason is None and (self._told_usage is not None or chunk.usage_metadata is None)
+        if self._open == "text" and candidate is not None and is_usual:
             part = _plain_text(candidate)
             if part is not None:
                 self._usage = chunk.usage_metadata or self._usage
@@ -234,7 +238,12 @@ class GeminiTranslator:
             yield from self._tell_usage()
 
     def _read_candidate(self, candidate: wire.Candidate, record: Record) -> Heard:
-        for number, part in enumerate((candidate.content and candidate.content.parts) or ()):
+        parts = (candidate.content and candidate.content.parts) or ()
+        if self._finish_reason is not None and any(part.says for part in parts):
+            self._finish_reason = None
+            self._goes_on = True
+            self.ending = False
+        for number, part in enumerate(parts):
             yield from self._read_part(part, number, record)
         self._sources.add(candidate)
         if candidate.finish_reason in FAILURES:
@@ -244,9 +253,9 @@ class GeminiTranslator:
                 vendor_code=candidate.finish_reason,
                 vendor_message=candidate.finish_message,
             )
-        if candidate.finish_reason is not None:
+        if candidate.finish_reason:
             self._finish_reason = candidate.finish_reason
-            self.ending = True
+            self.ending = not self._goes_on
 
     def _tell_usage(self) -> Iterator[Event]:
         counted = self._usage or wire.UsageMetadata()

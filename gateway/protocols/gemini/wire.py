@@ -143,6 +143,12 @@ class Part(Camel, frozen=True):
     part_metadata: PartMetadata | None = None
 
     @property
+    def says(self) -> bool:
+        """Whether it is more than a signature."""
+        told = self.function_call, self.inline_data, self.file_data, self.executable_code, self.code_execution_result
+        return bool(self.text or any(told) or self.tool_call or self.tool_response)
+
+    @property
     def tool_name(self) -> str | None:
         """Of a tool that the vendor runs."""
         run = self.tool_call or self.tool_response

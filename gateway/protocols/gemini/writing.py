@@ -15,6 +15,7 @@ say says an empty text.
 Source: google-genai (Python) 3.4.0 `types.py` and `chats.py`, @google/genai 2.32.0; read 2026-11.
 """
 
+import base64
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -60,15 +61,21 @@ PYTHON = frozenset({"PYTHON", "LANGUAGE_UNSPECIFIED", "python"})
 
 SILENCE = wire.Part(text="")
 
-_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]+|[A-Za-z0-9_-]+)={0,2}")
 _DATA_URL = re.compile(r"data:([^;,]*)(?:;[^;,]*)*?;base64,(.*)", re.DOTALL)
 
 
 def signature(opaque: str | None) -> str | None:
-    """What a client can decode; another vendor's may be of any shape."""
-    if not opaque or not _BASE64.fullmatch(opaque) or len(opaque.rstrip("=")) % 4 == 1:
-        return None
-    return opaque
+    """What a client can decode, in either alphabet of base64; another vendor's may be of any shape."""
+    return opaque if opaque and (_is_base64(opaque, b"+/") or _is_base64(opaque, b"-_")) else None
+
+
+def _is_base64(text: str, alphabet: bytes) -> bool:
+    """To the last bit: the Python client fails on a text whose spare bits are set."""
+    filled = text + "=" * (-len(text) % 4)
+    try:
+        return base64.b64encode(base64.b64decode(filled, alphabet, validate=True), alphabet).decode() == filled
+    except ValueError:
+        return False
 
 
 def client_call(call_id: str, name: str, arguments: wire.Json, opaque: str | None) -> wire.Part:
@@ -118,7 +125,7 @@ def file(url: str | None, media_type: str | None, name: str | None) -> wire.Part
     if url is None:
         return None
     found = _DATA_URL.fullmatch(url)
-    if found is None:
+    if found is None or not _is_base64(found[2], b"+/"):
         return wire.Part(file_data=wire.FileData(url, media_type, name))
     return wire.Part(inline_data=wire.Blob(found[2], media_type or found[1] or "application/octet-stream", name))
 

@@ -1,6 +1,7 @@
 """AG-UI's dialect: what a client's request asks, and how it is refused."""
 
 import json
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -306,6 +307,25 @@ def test_an_answer_tells_what_the_client_had_answered_before_it(first: dict[str,
 def test_a_mark_that_cannot_be_read_is_none() -> None:
     first = {"id": "m2/0", "role": "assistant", "content": "Done.", "metadata": {"gateway": {"answers": [7]}}}
     assert [message.role for message in history(first)] == ["assistant"]
+
+
+@pytest.mark.parametrize("mark", [7, [], {"executor": ["client"]}, {"executor": {}, "answers": 7}])
+def test_a_mark_of_any_shape_that_is_none_of_ours_is_passed_by(mark: Any) -> None:
+    call = function("c1", metadata={"gateway": mark})
+    message = {"id": "a1", "role": "assistant", "toolCalls": [call]}
+    history = read(HELLO, message, HELLO).request.history
+    assert history[1].parts == [ToolCallPart("c1", "f", {}, executor="client")]
+
+
+def test_a_history_of_any_length_is_read_in_linear_time() -> None:
+    count = 8000
+    calls = [{"id": f"c{n}", "type": "function", "function": {"name": "f", "arguments": "{}"}} for n in range(count)]
+    results = [{"id": f"r{n}", "role": "tool", "toolCallId": f"c{n}", "content": "x"} for n in reversed(range(count))]
+    words = [{"id": f"u{n}", "role": "user", "content": "a"} for n in range(2 * count)]
+    began = time.process_time()
+    read = DIALECT.read(request(run({"id": "a", "role": "assistant", "toolCalls": calls}, *results, *words))).request
+    assert time.process_time() - began < 4
+    assert (len(read.history[0].parts), len(read.content or ())) == (2 * count, 2 * count)
 
 
 # --- refusals

@@ -1,10 +1,12 @@
 """AG-UI's translator: what it sends, what it makes of streams beside the examples, and how it is refused."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import ValidationError, convert
 
 from gateway.canonical.blocks import Blocks, Numbering
 from gateway.canonical.events import MessageCompleted, Notice, TextDelta, ToolCallStarted, VendorEvent
@@ -79,6 +81,12 @@ def test_a_run_is_asked_as_the_client_library_asks_it() -> None:
     assert request.headers == {"Content-Type": "application/json", "Accept": "text/event-stream"}
 
 
+def test_a_path_begins_with_a_slash_and_is_one() -> None:
+    for path in ("agent", "/a b", "/a?b=c", "/a\r\nHost: b"):
+        with pytest.raises(ValidationError):
+            convert({"path": path}, AgUiTarget)
+
+
 def test_a_target_may_say_that_its_runs_can_be_repeated() -> None:
     request = asked(ask(TextPart("hi")), make(path="/agent", repeatable=True))
     assert (request.path, request.effect) == ("/agent", "repeatable")
@@ -91,12 +99,12 @@ def test_a_conversation_goes_on_in_its_thread() -> None:
 
 
 def test_tools_and_options_are_sent() -> None:
-    options = AgUiOptions({"b": 2}, {"count": 1}, [Context("The page", "/home")])
+    options = AgUiOptions({"a": 3, "b": 2}, {"count": 1}, [Context("The page", "/home")])
     sent = body(
         ask(
             TextPart("hi"), tools=[Tool("f", "does it", {"type": "object"})], options=options, instructions="Be brief."
         ),
-        forwarded_props={"a": 1, "b": 1},
+        forwarded_props={"a": 1},
     )
     assert sent["tools"] == [{"name": "f", "description": "does it", "parameters": {"type": "object"}}]
     assert sent["forwardedProps"] == {"a": 1, "b": 2}
@@ -242,6 +250,19 @@ def test_a_snapshot_that_repeats_what_was_told_tells_nothing() -> None:
     assert heard(translator, framed(STARTED, snapshot, FINISHED)) == [MessageCompleted("stop")]
 
 
+def test_a_snapshot_of_any_length_is_read_in_linear_time() -> None:
+    ids = [f"m{number}" for number in range(500)]
+    text = {"type": "TEXT_MESSAGE_CONTENT", "delta": "a" * 8000}
+    texts = [json.dumps({**text, "messageId": message_id}) for message_id in ids]
+    messages = [{"id": f"x{n}", "role": "assistant", "content": "b"} for n in range(3500)]
+    snapshot = json.dumps({"type": "MESSAGES_SNAPSHOT", "messages": messages})
+    ends = [json.dumps({"type": "TEXT_MESSAGE_END", "messageId": message_id}) for message_id in ids]
+    began = time.process_time()
+    told = heard(make(), framed(STARTED, *texts, *ends, snapshot, FINISHED))
+    assert time.process_time() - began < 2
+    assert len(told) == 3 * 500 + 3 * 3500 + 1
+
+
 # --- failures
 
 
@@ -295,6 +316,10 @@ def test_a_stream_that_stops_half_way_is_a_protocol_error() -> None:
         (400, {"error": {"type": "billing"}}, "quota_exhausted", "billing", None),
         (500, {"code": "rate_limited", "message": "m"}, "upstream_rate_limited", "rate_limited", "m"),
         (502, {}, "upstream_unavailable", None, None),
+        (401, {"error": {"type": "invalid_request"}}, "upstream_auth", "invalid_request", None),
+        (503, {"code": "invalid_state"}, "upstream_unavailable", "invalid_state", None),
+        (400, {"code": "invalid"}, "upstream_rejected", "invalid", None),
+        (200, {"code": "invalid"}, "upstream_rejected", "invalid", None),
     ],
 )
 def test_a_refusal_is_read_in_the_shapes_that_servers_use(

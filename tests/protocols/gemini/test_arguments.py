@@ -76,6 +76,9 @@ def test_nothing_spells_nothing() -> None:
         ("$['a'][1]", ("a", 1)),
         ("$.ключ", ("ключ",)),
         ("$['it\\'s']", ("it's",)),
+        ("$['\"']", ('"',)),
+        ('$["\\""]', ('"',)),
+        ("$['a\\\\b\\n\\u00e9']", ("a\\b\né",)),
     ],
 )
 def test_a_path_has_steps(path: str, steps: Path) -> None:
@@ -83,7 +86,7 @@ def test_a_path_has_steps(path: str, steps: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["", "$", "a", ".a", "$[0]", "$.", "$.a[", "$.a[x]", "$.a[-1]", "$..a", "$.a.", "$['a]"]
+    "path", ["", "$", "a", ".a", "$[0]", "$.", "$.a[", "$.a[x]", "$.a[-1]", "$..a", "$.a.", "$['a]", "$['\\x']"]
 )
 def test_what_is_no_path_into_an_object_is_malformed(path: str) -> None:
     with pytest.raises(Malformed):

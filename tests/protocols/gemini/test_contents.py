@@ -1,5 +1,6 @@
 """What a client says was said: parts of every kind, answers in pieces, calls without ids."""
 
+import time
 from typing import Any
 
 import msgspec
@@ -52,6 +53,12 @@ def answered(*contents: dict[str, Any]) -> list[Part]:
 
 
 # --- the client
+
+
+def test_bytes_in_the_alphabet_for_urls_become_the_usual_ones() -> None:
+    assert read(user({"inlineData": {"data": "-__-_w==", "mimeType": "image/png"}})) == [
+        HistoryMessage("user", [ImagePart(data="+//+/w==", media_type="image/png")])
+    ]
 
 
 @pytest.mark.parametrize(
@@ -126,6 +133,19 @@ def test_an_answer_in_pieces_is_one_again() -> None:
         TextPart("Hello!", signature="s2"),
         TextPart("More"),
     ]
+
+
+def test_an_answer_in_many_pieces_is_read_in_linear_time() -> None:
+    count = 50_000
+    pieces = [{"text": "ab" * 50}] * count
+    calls = [{"functionCall": {"id": f"c{number}", "name": "f"}} for number in range(count // 10)]
+    results = [{"functionResponse": {"id": f"c{number}", "response": {}}} for number in reversed(range(count // 10))]
+    contents = msgspec.convert([model(*pieces, *calls), user(*results)], list[Content])
+    began = time.process_time()
+    answer, answers = read_contents(contents)
+    assert time.process_time() - began < 3
+    assert answer.parts[0] == TextPart("ab" * 50 * count)
+    assert len(answers.parts) == count // 10
 
 
 def test_a_signature_alone_signs_what_stands_before_it() -> None:

@@ -257,6 +257,17 @@ def test_what_does_not_fit_is_refused_with_its_path(body: Any, code: str, path: 
     assert refused(body) == (code, path)
 
 
+def test_a_schema_that_is_nested_too_deeply_is_refused() -> None:
+    schema = json.loads('{"items":' * 400 + "{}" + "}" * 400)
+    declared = [{"functionDeclarations": [{"name": "a", "parameters": schema}]}]
+    assert refused({**HI, "tools": declared}) == ("bad_request", "$.tools")
+    generation = {"responseMimeType": "application/json", "responseSchema": schema}
+    assert refused({**HI, "generationConfig": generation}) == (
+        "bad_request",
+        "$.generationConfig.responseSchema",
+    )
+
+
 def test_a_body_is_json() -> None:
     with pytest.raises(GatewayError) as caught:
         DIALECT.read(asked(Content_Type="text/plain"))

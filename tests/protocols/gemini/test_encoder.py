@@ -161,7 +161,7 @@ def test_thoughts_and_their_signatures() -> None:
     ]
 
 
-@pytest.mark.parametrize("opaque", ["", "two words", "a+b_", "abcde", "é", '{"a":1}'])
+@pytest.mark.parametrize("opaque", ["", "two words", "a+b_", "abcde", "whole", "AAAA==", "é", '{"a":1}'])
 def test_a_signature_that_no_client_could_decode_is_left_out(opaque: str) -> None:
     assert parts(*text(0, "Hi", opaque)) == [{"text": "Hi"}]
 
@@ -322,6 +322,7 @@ def test_files() -> None:
         File(None, "a.png", "image/png", "data:image/png;base64,AAAA"),
         File(None, None, None, "data:text/plain;charset=utf-8;base64,AAAA"),
         File(None, None, None, "data:;base64,AAAA"),
+        File(None, None, "image/png", "data:image/png;base64,whole"),
         File(None, "b", "video/mp4", "https://example.com/b"),
         File("file_1", "c"),
     ]
@@ -329,6 +330,7 @@ def test_files() -> None:
         {"inlineData": {"data": "AAAA", "mimeType": "image/png", "displayName": "a.png"}},
         {"inlineData": {"data": "AAAA", "mimeType": "text/plain"}},
         {"inlineData": {"data": "AAAA", "mimeType": "application/octet-stream"}},
+        {"fileData": {"fileUri": "data:image/png;base64,whole", "mimeType": "image/png"}},
         {"fileData": {"fileUri": "https://example.com/b", "mimeType": "video/mp4", "displayName": "b"}},
     ]
     assert made.omitted == {"file": 1}

@@ -1,6 +1,7 @@
 """How Gemini's refusals are read, over HTTP and within a stream."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,12 @@ def test_a_key_that_is_not_valid_is_our_credential(message: str) -> None:
 )
 def test_too_many_tokens_are_a_conversation_that_is_too_long(message: str) -> None:
     assert refuse(make(), 400, said(400, "INVALID_ARGUMENT", message)).code == "context_too_long"
+
+
+def test_a_message_of_any_length_is_read_in_linear_time() -> None:
+    began = time.process_time()
+    error = refuse(make(), 400, said(400, "INVALID_ARGUMENT", "token count" * 20_000))
+    assert (error.code, time.process_time() - began < 1) == ("upstream_rejected", True)
 
 
 def quota(name: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.canonical.blocks import Numbering
 from gateway.canonical.events import Source
 from gateway.protocols.gemini import wire
-from gateway.protocols.gemini.sources import Answer, Gathered, Span, Told
+from gateway.protocols.gemini.sources import MOST_SEARCHED, MOST_TRIES, Answer, Gathered, Span, Told
 
 TEXTS = [Told(1, "Où est-il? "), Told(4, "Là 😀.")]
 
@@ -99,3 +99,19 @@ def test_any_place_within_a_text_is_found(texts: list[str], data: st.DataObject)
     first, last = (base + len(texts[block][:edge].encode()) for edge in (start, end))
     assert Answer(told).find(first, last, None) == Span(block, start, end)
     assert Answer(told).find(first, last, texts[block][start:end]) == Span(block, start, end)
+
+
+def test_a_place_far_into_a_text_is_found() -> None:
+    text = "a😀é" * 4000
+    assert Answer([Told(0, text)]).find(7 * 3999, 7 * 4000, "a😀é") == Span(0, 3 * 3999, 3 * 4000)
+    assert Answer([Told(0, text)]).find(7 * 3999 + 2, 7 * 4000, None) is None
+
+
+def test_quotes_that_are_costly_to_find_have_no_place() -> None:
+    answer = Answer([Told(number, "abc") for number in range(MOST_TRIES)])
+    assert answer.find(3, 6, "abc") == Span(1, 0, 3)
+    assert answer.find(2, 3, "bc") is None
+    assert answer.find(3, 6, "abc") == Span(1, 0, 3)
+    answer = Answer([Told(0, "no" * (MOST_SEARCHED // 4) + "yes")])
+    assert answer.find(0, 3, "yes") is not None
+    assert answer.find(0, 3, "yes") is None

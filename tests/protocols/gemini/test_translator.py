@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.canonical.blocks import Blocks, Numbering
+from gateway.canonical.errors import GatewayError
 from gateway.canonical.events import (
     Event,
     File,
@@ -84,14 +85,47 @@ def test_a_stream_without_a_finish_reason_is_truncated() -> None:
     assert (error.code, error.cause) == ("upstream_protocol", "truncated")
 
 
-def test_the_ending_waits_for_what_follows_the_finish_reason() -> None:
+USAGE = '{"usageMetadata":{"promptTokenCount":1}}'
+
+
+@pytest.mark.parametrize("trailer", [USAGE, chunk(), chunk('{"text":"","thoughtSignature":"c2ln"}')])
+def test_the_ending_waits_for_what_follows_the_finish_reason(trailer: str) -> None:
     translator = make()
-    assert list(translator.feed(Record(STOP.encode()))) == []
+    list(translator.feed(Record(chunk('{"text":"a"}', ',"finishReason":"STOP"').encode())))
     assert translator.ending
-    assert list(translator.feed(Record(chunk('{"text":"more"}').encode()))) == [TextStarted(0), TextDelta(0, "more")]
-    assert list(translator.finish()) == [TextCompleted(0, "more"), DONE]
+    list(translator.feed(Record(trailer.encode())))
+    assert translator.ending
+    assert list(translator.finish())[-1] == DONE
     assert list(translator.finish()) == []
     assert list(translator.feed(Record(STOP.encode()))) == [Notice("after_terminal")]
+
+
+def test_a_finish_reason_behind_which_the_answer_goes_on_was_none() -> None:
+    translator = make()
+    list(translator.feed(Record(chunk('{"text":"a"}', ',"finishReason":"STOP"').encode())))
+    assert list(translator.feed(Record(chunk('{"text":"b"}').encode()))) == [TextDelta(0, "b")]
+    assert not translator.ending
+    with pytest.raises(GatewayError) as caught:
+        list(translator.finish())
+    assert caught.value.cause == "truncated"
+
+
+def test_a_server_that_gives_a_finish_reason_with_every_chunk_may_take_its_time() -> None:
+    translator = make()
+    endings = []
+    for part in ('{"text":"a"}', '{"text":"b"}', '{"functionCall":{"name":"f"}}', '{"text":"c"}'):
+        list(translator.feed(Record(chunk(part, ',"finishReason":"STOP"').encode())))
+        endings.append(translator.ending)
+    assert endings == [True, False, False, False]
+    assert list(translator.finish())[-1] == MessageCompleted("tool_calls", "STOP", ["call_0"])
+
+
+def test_an_empty_finish_reason_is_none() -> None:
+    translator = make()
+    list(translator.feed(Record(chunk('{"text":"a"}', ',"finishReason":""').encode())))
+    assert not translator.ending
+    events = told(chunk('{"text":"a"}', ',"finishReason":""'), chunk('{"text":"b"}', ',"finishReason":"STOP"'))
+    assert events == [TextStarted(0), TextDelta(0, "a"), TextDelta(0, "b"), TextCompleted(0, "ab"), DONE]
 
 
 def test_a_prompt_that_is_blocked_is_filtered() -> None:
