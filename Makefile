@@ -6,7 +6,7 @@ PORT ?= 8080
 BIN := .venv/bin
 INSTALLED := .venv/installed
 # Sweeps, and tests of the whole from outside: without coverage, which would double their time.
-UNCOUNTED := tests/relay/test_sweeps.py tests/relay/test_failover_sweep.py \
+UNCOUNTED := tests/relay/test_sweeps.py tests/relay/test_failover_sweep.py tests/relay/test_general_sweep.py \
 	tests/faults tests/failover tests/vendors tests/benchmarks tests/conversations tests/cli \
 	tests/protocols/test_matrix.py
 WHOLE := gateway/canonical/*,gateway/framing/*,gateway/protocols/*

@@ -25,6 +25,7 @@ from gateway.protocols.dynamiq.calls import DynamiqTarget
 from gateway.protocols.hardwire import HARDWIRE
 from gateway.protocols.hardwire.plays import REFUSALS
 from gateway.protocols.hardwire.translator import HardwireTarget
+from gateway.protocols.registry import BUILT_IN
 from gateway.protocols.sema4 import SEMA4
 from gateway.protocols.sema4.translator import Sema4Target
 from gateway.relay.core import Pace
@@ -133,7 +134,7 @@ class Exchange(Struct, frozen=True):
         return play(question, vendor, targets=(target,), credentials=self.credentials, pace=PACE)
 
     def make(self) -> Make:
-        make = DESCRIPTORS[self.protocol].translator
+        make = BUILT_IN[self.protocol].translator
         assert make is not None
         return make if self.goes_back else _for_good(make)
 
@@ -155,8 +156,10 @@ def is_stream(script: Script) -> bool:
 
 
 def examples() -> list[str]:
-    paths = [path for path in sorted(EXAMPLES.glob("*/examples/**/*")) if path.suffix in {".sse", ".json"}]
-    return [str(path.relative_to(EXAMPLES)) for path in paths if not path.name.endswith(".events.json")]
+    """Those of the vendors in `DESCRIPTORS`."""
+    paths = [path for name in DESCRIPTORS for path in sorted(EXAMPLES.glob(f"{name}/examples/**/*"))]
+    found = [path for path in paths if path.suffix in {".sse", ".json"} and not path.name.endswith(".events.json")]
+    return [str(path.relative_to(EXAMPLES)) for path in found]
 
 
 def example(name: str) -> Exchange:
