@@ -67,7 +67,7 @@ def terminal(protocol: str, body: bytes) -> int:
     found = re.search(TERMINALS[protocol], body)
     if found is None:
         return len(body) + 1
-    frame_end = re.compile(rb"\r?\n\r?\n").search(body, found.start())
+    frame_end = re.compile(rb"\n\n|\r\n\r").search(body, found.start())
     assert frame_end is not None
     return frame_end.end()
 
