@@ -132,7 +132,8 @@ class Keeper:
         try:
             answer = await self._gateway.store.message(answer_id, coming.owner)
         except GatewayError as error:
-            error.details = {"path": FOLLOWS} if error.code == "not_found" else {}
+            if error.code == "not_found":
+                error.details = {"path": FOLLOWS}
             raise
         if answer.role != "assistant":
             raise GatewayError("not_found", "no such answer", details={"path": FOLLOWS})
@@ -140,7 +141,7 @@ class Keeper:
         if said[-1].id == answer_id:
             return await self._resume(coming, answer.conversation_id)
         until = next(number for number, message in enumerate(said, 1) if message.id == answer_id)
-        return await self._start(coming, None, earlier=said[:until])
+        return await self._start(coming, None, earlier=Transcript(said[:until]).after(None))
 
     async def _resume(self, coming: Coming, conversation_id: str, *, chain: bytes | None = None) -> Opened:
         started, messages = self._messages(coming, conversation_id)

@@ -89,7 +89,8 @@ class ResourceHandler:
             )
 
     def _owner(self, request: web.Request) -> str:
-        return self._gateway.keys.owner(self._dialect.credential(ClientRequest(request.headers, b"")))
+        head = ClientRequest(request.headers, b"", query=dict(request.query))
+        return self._gateway.keys.owner(self._dialect.credential(head))
 
     async def _answer(self, request: web.Request, owner: str) -> web.StreamResponse:
         asked = ClientRequest(request.headers, b"", dict(request.match_info), _query(request))

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.canonical.errors import GatewayError
 from tests.support.doors import DOORS, Door, understood
+from tests.support.gateway import END, START
 from tests.support.scripts import Read, Reset, Step, Write
-from tests.support.targets import CONTINUE, FAILING, RESTART, SAID, WELL, played, running_targets
+from tests.support.targets import CONTINUE, FAILING, RESTART, SAID, WELL, answered, content, played, running_targets
 
 to_each = pytest.mark.parametrize("client", DOORS.values(), ids=list(DOORS))
 
@@ -72,3 +74,24 @@ async def test_the_newest_of_them_forgets_a_step(tmp_path: Path) -> None:
         assert b"From acme" in before
         assert b"Hello" in after
         assert b'"type":"finish"' in after
+
+
+@to_each
+async def test_what_a_client_has_no_words_for_is_counted(client: Door, tmp_path: Path) -> None:
+    """A vendor's own event, where the route asks for it."""
+    told = answered(START, b'data: {"type":"sparkle","n":1}\n\n', content("Hello"), END)
+    async with running_targets(tmp_path, {"acme": played(told)}, route="vendor_events = true") as gateway:
+        _, _, body = await client.ask(gateway.session, "support", "Hi")
+        assert understood(client.heard(body)).text == "Hello"
+        is_lost = client.dialect().losses.get("vendor.event", "").startswith("omitted")
+        counted = await gateway.count("gateway_omitted_events_total", client.name, "vendor.event")
+        assert counted == (1 if is_lost else 0)
+
+
+@to_each
+async def test_every_error_of_its_path_is_in_that_clients_shape(client: Door, tmp_path: Path) -> None:
+    async with running_targets(tmp_path, {"acme": played(WELL)}) as gateway:
+        folder = client.path.split("/")[1]
+        async with gateway.session.get(f"/{folder}/no/such/path") as response:
+            told = client.dialect().error(GatewayError("not_found", "no such path"), response.headers["X-Request-Id"])
+            assert (response.status, await response.read()) == (told.status, told.body)

@@ -32,6 +32,23 @@ async def test_a_key_opens_the_door(scheme: str, gateway: Served) -> None:
 
 
 @pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/openai/v1/models", {"Authorization": "Bearer gwk_a"}),
+        ("/openai/v1/models", {"api-key": "gwk_a"}),
+        ("/anthropic/v1/models", {"x-api-key": "gwk_a"}),
+        ("/anthropic/v1/models", {"Authorization": "Bearer gwk_a"}),
+        ("/gemini/v1beta/models", {"x-goog-api-key": "gwk_a"}),
+        ("/gemini/v1beta/models?key=gwk_a", {}),
+        ("/ai-sdk/hardwire/chat-1/stream", {"Authorization": "Bearer gwk_a"}),
+    ],
+)
+async def test_a_key_stands_where_each_client_puts_it(path: str, headers: dict[str, str], gateway: Served) -> None:
+    assert (await gateway.ask("GET", path, headers=headers)).status in {200, 204}
+    assert (await gateway.ask("GET", path.partition("?")[0])).status == 401
+
+
+@pytest.mark.parametrize(
     "value",
     [
         "",

@@ -140,6 +140,19 @@ async def test_a_message_that_follows_an_earlier_answer_begins_a_branch(tmp_path
         assert acme.said[2:] == ["[Earlier in this conversation]\nuser: One\nassistant: Hello\n[Now]\nThree"]
 
 
+async def test_a_branch_is_without_what_was_answered_anew(tmp_path: Path) -> None:
+    async with (
+        Shelf() as acme,
+        serving(tmp_path, config(acme=acme), protocols=forgetful({**PROTOCOLS, **NAMING})) as gateway,
+    ):
+        first = await ask(gateway, "One", {})
+        anew = {"regenerate": first["id"], "conversation_id": first["conversation_id"], "stream": False}
+        second = (await gateway.post(anew)).document
+        await ask(gateway, "Two", {"X-Follows": second["id"]})
+        await ask(gateway, "Three", {"X-Follows": second["id"]})
+        assert acme.said[-1] == f"{EARLIER}Three"
+
+
 async def test_what_is_no_answer_is_followed_by_nothing(tmp_path: Path) -> None:
     async with Shelf() as acme, serving(tmp_path, config(acme=acme), protocols={**PROTOCOLS, **NAMING}) as gateway:
         first = await ask(gateway, "One", {})

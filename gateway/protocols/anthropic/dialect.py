@@ -6,7 +6,7 @@
 
 The key stands in `x-api-key` or in `Authorization: Bearer`; two different ones are none. Every answer has `request-id`.
 What is asked is read in `asked.py`, and told in `encoder.py` and `writing.py`; `LOSSES` is what cannot be told.
-Source: shared/protocols/anthropic-messages.md, anthropic (Python) 2.12.0; read 2026-11.
+Source: platform.claude.com/docs/en/api, anthropic (Python) 2.12.0; read 2026-11.
 """
 
 from collections.abc import Callable, Mapping
@@ -93,7 +93,7 @@ class AnthropicDialect:
         return (keys.pop() or None) if len(keys) == 1 else None
 
     def headers(self, request_id: str) -> dict[str, str]:
-        return {"request-id": request_id}
+        return {"request-id": request_id, "X-Request-Id": request_id}
 
     def read(self, request: ClientRequest) -> Exchange:
         return AnthropicExchange(asked.read_message(request))
