@@ -191,6 +191,15 @@ def test_a_protocol_has_one_import_and_one_entry_in_the_registry(registry: str, 
     ]
 
 
+def test_a_simulated_vendor_may_name_what_it_sells() -> None:
+    played = {f"gateway/protocols/ze_ta/{name}.py": 'MODEL = "acme-large"' for name in ("simulator", "plays")}
+    registry = (
+        "from gateway.protocols.acme import ACME\nfrom gateway.protocols.ze_ta import ZE_TA\n\n"
+        'ALL = {\n    "acme": ACME,\n    "ze-ta": ZE_TA,\n}\n'
+    )
+    assert misplaced_names({**LAWFUL, **played, "gateway/protocols/registry.py": registry}) == []
+
+
 def test_a_protocol_whose_name_is_an_english_word_may_be_spoken_of() -> None:
     sources = {**LAWFUL, "gateway/protocols/native/dialect.py": "", "gateway/app.py": "# the native way"}
     assert misplaced_names(sources) == []

@@ -13,7 +13,6 @@ All of it is sans-IO: no socket, clock, task or log. What a protocol gets wrong 
 
 from collections.abc import AsyncIterable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, Literal, Protocol, TypeVar
 from urllib.parse import quote
 
@@ -21,7 +20,7 @@ from msgspec import Struct
 from multidict import MultiMapping
 
 from gateway.canonical.blocks import Blocks
-from gateway.canonical.errors import Cause, Code, GatewayError
+from gateway.canonical.errors import GatewayError
 from gateway.canonical.events import Event, Notice
 from gateway.canonical.message import Message, Part
 from gateway.canonical.resources import Ask, DataFrameAnswer, Result, Rows, Slice
@@ -279,130 +278,6 @@ class DataFrames(Protocol):
     def download(self, vendor_ids: dict[str, str], name: str, part: Slice) -> VendorRequest:
         """The request whose answer's body is that part, in a format other than JSON."""
         ...
-
-
-STATUS_CODES: dict[int, Code] = {
-    400: "upstream_rejected",
-    401: "upstream_auth",
-    402: "quota_exhausted",
-    403: "upstream_auth",
-    404: "upstream_not_found",
-    408: "upstream_timeout",
-    422: "upstream_rejected",
-    429: "upstream_rate_limited",
-    504: "upstream_timeout",
-}
-"""What a status means where the vendor's own code does not say better."""
-
-REFUSED_BEFORE_READING = frozenset({401, 429})
-"""Statuses that prove that nothing was accepted, at any vendor."""
-
-_MESSAGES: dict[Code, str] = {
-    "upstream_rejected": "the vendor rejected the request",
-    "upstream_auth": "the vendor refused our credential",
-    "quota_exhausted": "the vendor's quota is used up",
-    "upstream_not_found": "the vendor does not know this conversation or target",
-    "upstream_timeout": "the vendor gave up waiting",
-    "upstream_rate_limited": "the vendor limits our rate",
-    "upstream_unavailable": "the vendor is unavailable",
-    "upstream_protocol": "the vendor answered with something else than its protocol says",
-    "upstream_empty": "the vendor answered with nothing",
-    "content_filtered": "the vendor filtered the content",
-    "context_too_long": "the conversation is too long for the vendor",
-}
-
-
-def vendor_error(
-    code: Code,
-    *,
-    cause: Cause | None = None,
-    vendor_code: str | None = None,
-    vendor_message: str | None = None,
-    request_id: str | None = None,
-) -> GatewayError:
-    """An error in our words for what the vendor said in its own: its code is shown, its text is for the log."""
-    return GatewayError(
-        code,
-        _MESSAGES.get(code, "the vendor failed"),
-        cause=cause,
-        vendor_code=vendor_code,
-        vendor_message=vendor_message,
-        vendor_request_id=request_id,
-    )
-
-
-def refusal(
-    status: int,
-    headers: Headers,
-    *,
-    code: Code | None = None,
-    vendor_code: str | None = None,
-    vendor_message: str | None = None,
-    request_id: str | None = None,
-) -> GatewayError:
-    """An HTTP refusal, mapped by status where the vendor's own code did not decide; a 2xx is one of a wrong type."""
-    cause: Cause | None = None
-    if code is None:
-        if status < 300:
-            code, cause = "upstream_protocol", "content_type"
-        elif status >= 500:
-            code = STATUS_CODES.get(status, "upstream_unavailable")
-            cause = "status_5xx"
-        else:
-            code = STATUS_CODES.get(status, "upstream_rejected")
-            cause = None if status in STATUS_CODES else "status_4xx"
-    error = vendor_error(
-        code, cause=cause, vendor_code=vendor_code, vendor_message=vendor_message, request_id=request_id
-    )
-    error.vendor_status = status
-    error.retry_after = retry_after(headers)
-    if error.retry_after is None and status == 429:
-        error.retry_after = reset_after(headers)
-    error.may_be_accepted = status not in REFUSED_BEFORE_READING
-    return error
-
-
-def retry_after(headers: Headers) -> float | None:
-    """Seconds from `Retry-After`: a number, or a date against the answer's own `Date` (RFC 9110, 10.2.3)."""
-    value = headers.get("Retry-After", "").strip()
-    seconds = _number(value)
-    if seconds is None:
-        then, now = _time(value), _time(headers.get("Date", ""))
-        seconds = None if then is None or now is None else then - now
-    return _within_a_day(seconds)
-
-
-def reset_after(headers: Headers) -> float | None:
-    """Seconds from `X-RateLimit-Reset`: those left, or a time since 1970, in seconds or milliseconds, less `Date`."""
-    value = _number(headers.get("X-RateLimit-Reset", "").strip())
-    if value is None or value <= LONGEST_WAIT:
-        return _within_a_day(value)
-    now = _time(headers.get("Date", ""))
-    return None if now is None else _within_a_day((value / 1000 if value > LATEST_SECOND else value) - now)
-
-
-def _number(text: str) -> float | None:
-    return float(text) if text.isascii() and text.replace(".", "", 1).isdigit() else None
-
-
-def _time(text: str) -> float | None:
-    """A header's date in seconds since 1970; one without a time zone tells nothing."""
-    try:
-        date = parsedate_to_datetime(text)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return date.timestamp() if date.tzinfo else None
-
-
-def _within_a_day(seconds: float | None) -> float | None:
-    return None if seconds is None else min(max(seconds, 0.0), MAX_RETRY_AFTER)
-
-
-LONGEST_WAIT = 1e8
-"""Seconds, three years: what is more is a time since 1970."""
-LATEST_SECOND = 1e11
-"""The year 5138 in seconds since 1970: what is more is counted in milliseconds."""
-MAX_RETRY_AFTER = 86_400.0
 
 
 # --- downstream

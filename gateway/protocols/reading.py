@@ -4,7 +4,7 @@
     read_query       the query likewise
     bearer, header   where a client's key may stand
     user_id          what a client calls its user, as far as it may go into ours
-    retry_headers    what tells a client's library whether, and when, to ask again
+    retry_headers    what tells a client's library when to ask again
 
 No error shows a value, because a value may be a secret.
 """
@@ -92,3 +92,10 @@ def header(request: ClientRequest, name: str) -> str | None:
 def retry_headers(error: GatewayError) -> dict[str, str]:
     """`Retry-After` in whole seconds, where it is known when to ask again."""
     return {} if error.retry_after is None else {"Retry-After": str(math.ceil(error.retry_after))}
+
+
+def exact_retry_headers(error: GatewayError) -> dict[str, str]:
+    """The same, and `retry-after-ms`, for libraries that read it."""
+    if error.retry_after is None:
+        return {}
+    return {**retry_headers(error), "retry-after-ms": str(math.ceil(error.retry_after * 1000))}

@@ -27,8 +27,8 @@ from gateway.protocols.base import (
     Headers,
     Translator,
     VendorRequest,
-    vendor_error,
 )
+from gateway.protocols.refusing import vendor_error
 from gateway.protocols.registry import BUILT_IN
 from tests.support.gateway import told, until
 from tests.support.scripts import Hold, Read, ScriptServer, Step, Write, response

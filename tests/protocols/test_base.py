@@ -4,16 +4,8 @@ import pytest
 from multidict import CIMultiDict
 
 from gateway.canonical.errors import GatewayError
-from gateway.protocols.base import (
-    Authorization,
-    Credentials,
-    VendorRequest,
-    all_values,
-    path_segment,
-    refusal,
-    reset_after,
-    retry_after,
-)
+from gateway.protocols.base import Authorization, Credentials, VendorRequest, all_values, path_segment
+from gateway.protocols.refusing import refusal, reset_after, retry_after
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from gateway.framing.typed import Malformed
 from gateway.protocols.ag_ui import AG_UI
 from gateway.protocols.ai_sdk import AI_SDK
 from gateway.protocols.anthropic import ANTHROPIC
-from gateway.protocols.base import Descriptor, Translator, refusal
+from gateway.protocols.base import Descriptor, Translator
 from gateway.protocols.chatbase import CHATBASE
 from gateway.protocols.dimedove import DIMEDOVE
 from gateway.protocols.dimedove.framing import AnswerDecoder
@@ -31,6 +31,7 @@ from gateway.protocols.gemini.framing import ChunkDecoder
 from gateway.protocols.hardwire import HARDWIRE
 from gateway.protocols.openai_chat import OPENAI_CHAT
 from gateway.protocols.openai_responses import OPENAI_RESPONSES
+from gateway.protocols.refusing import refusal
 from gateway.protocols.sema4 import SEMA4
 from tests.support.spoil import spoilt_json
 from tests.support.translating import (

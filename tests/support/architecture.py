@@ -15,7 +15,7 @@ Sources = Mapping[str, str]
 
 WAIST = frozenset({"canonical", "framing"})
 PORTS = WAIST | {"protocols.base"}
-DOORS = PORTS | {"protocols.reading"}
+DOORS = PORTS | {"protocols.reading", "protocols.refusing"}
 SERVICES = PORTS | {"simulation", "routing", "conversations", "telemetry"}
 ALL = SERVICES | {"relay", "server", "client", "settings", "app", "cli"}
 
@@ -26,6 +26,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "protocols": frozenset(),
     "protocols.base": WAIST,
     "protocols.reading": PORTS,
+    "protocols.refusing": PORTS,
     "protocols.registry": PORTS | {"protocols.*"},
     "protocols.*": DOORS,
     "simulation": frozenset({"framing", "protocols.base"}),
@@ -41,9 +42,11 @@ ALLOWED: dict[str, frozenset[str]] = {
 }
 """Room -> the rooms it may import beside itself; `protocols.*` is any one protocol's folder, and no other's."""
 
-NOT_PROTOCOLS = {"__init__", "base", "reading", "registry"}
-ENGLISH_WORDS = {"native", "anthropic", "gemini"}
-"""Protocols whose names are words that a comment needs, or makers and models that another vendor may name."""
+NOT_PROTOCOLS = {"__init__", "base", "reading", "refusing", "registry"}
+ENGLISH_WORDS = {"native"}
+"""Protocols whose names are words that a comment may need."""
+PLAYED = ("/simulator.py", "/plays.py")
+"""What a simulated vendor says may hold names of makers and models that are protocols here."""
 REGISTRY = "gateway/protocols/registry.py"
 
 
@@ -167,7 +170,7 @@ def _protocols(sources: Sources) -> list[str]:
 def _named_elsewhere(sources: Sources, name: str) -> Iterator[str]:
     own = (f"gateway/protocols/{name}/", f"gateway/protocols/{name}.py", REGISTRY)
     for path, text in sources.items():
-        if not path.startswith(own):
+        if not path.startswith(own) and not path.endswith(PLAYED):
             yield from (f"{path}:{number}: {name}" for number, _ in _lines_with(text, name))
 
 

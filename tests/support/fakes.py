@@ -29,15 +29,8 @@ from gateway.canonical.events import (
 from gateway.canonical.turn import Turn
 from gateway.framing.record import Record
 from gateway.framing.sse import SseDecoder
-from gateway.protocols.base import (
-    Authorization,
-    Calls,
-    Credentials,
-    Headers,
-    VendorRequest,
-    VendorResponse,
-    refusal,
-)
+from gateway.protocols.base import Authorization, Calls, Credentials, Headers, VendorRequest, VendorResponse
+from gateway.protocols.refusing import refusal
 from gateway.routing.plan import Deadlines, Target
 from gateway.routing.rules import TargetRules
 

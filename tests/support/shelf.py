@@ -57,8 +57,8 @@ from gateway.protocols.base import (
     VendorMessage,
     VendorRequest,
     path_segment,
-    refusal,
 )
+from gateway.protocols.refusing import refusal
 from gateway.protocols.registry import BUILT_IN
 
 CANARY = "canary-7b3e91"

@@ -14,7 +14,8 @@ from msgspec import Struct
 from gateway.canonical.errors import Code, GatewayError
 from gateway.framing.typed import Malformed, document
 from gateway.protocols.ag_ui import wire
-from gateway.protocols.base import Headers, refusal, vendor_error
+from gateway.protocols.base import Headers
+from gateway.protocols.refusing import refusal, showable, vendor_error
 
 WORDS: tuple[tuple[str, Code], ...] = (
     ("context_too_long|context_length|context_window|context_length_exceeded|too_many_tokens", "context_too_long"),
@@ -35,7 +36,6 @@ CODES = tuple((re.compile(rf"(?:^|_)(?:{words})(?:_|$)"), code) for words, code 
 CANCELED = frozenset({"abort", "aborted", "cancel", "canceled", "cancelled"})
 """The client's own library calls an aborted run `abort`."""
 
-_SHOWABLE = re.compile(r"[\x21-\x7e]{1,128}")  # a code that may stand in a header and in an error body
 _WORD_ENDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 
 
@@ -63,7 +63,7 @@ def code_of(vendor_code: str | None) -> Code | None:
 
 def failure(error: wire.RunError) -> GatewayError:
     """An error in the stream."""
-    vendor_code = _showable(None if error.code is None else str(error.code))
+    vendor_code = showable(None if error.code is None else str(error.code))
     code = code_of(vendor_code) or "upstream_unavailable"
     return vendor_error(
         code,
@@ -83,7 +83,7 @@ def refused(status: int, headers: Headers, body: bytes) -> GatewayError:
     except Malformed:
         said = Refusal()
     inner = said.error if isinstance(said.error, Inner) else Inner(message=said.error)
-    vendor_code = _showable(inner.code) or _showable(inner.type) or _showable(said.code)
+    vendor_code = showable(inner.code) or showable(inner.type) or showable(said.code)
     code = code_of(vendor_code)
     return refusal(
         status,
@@ -92,9 +92,5 @@ def refused(status: int, headers: Headers, body: bytes) -> GatewayError:
         code=None if code == "upstream_rejected" and status >= 400 else code,
         vendor_code=vendor_code,
         vendor_message=inner.message or said.message or said.detail or None,
-        request_id=_showable(headers.get("x-request-id")),
+        request_id=showable(headers.get("x-request-id")),
     )
-
-
-def _showable(text: str | None) -> str | None:
-    return text if text is not None and _SHOWABLE.fullmatch(text) else None

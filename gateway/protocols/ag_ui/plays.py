@@ -2,7 +2,7 @@
 
 A play's events stand between RUN_STARTED and its end. In them `@` is the name of the first tool that the client
 declares, `@@` of the second; a text that begins with a colon is a comment on the wire.
-Written from the dossier, the Python models 1.0.0 and recordings of pydantic-ai 2.68, apart from what the translator
+Written from docs.ag-ui.com, the Python models 1.0.0 and recordings of pydantic-ai 2.68, apart from what the translator
 knows. Read 2026-11.
 """
 

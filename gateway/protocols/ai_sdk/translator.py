@@ -19,7 +19,6 @@ Nothing is resumed: the vendor's replay begins at `start`, and would tell everyt
 Source: ai 5.0.277, 6.0.326, 7.0.173; recordings in tests/protocols/ai_sdk/examples; read 2026-11.
 """
 
-import re
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, ClassVar, cast
 
@@ -53,15 +52,8 @@ from gateway.protocols.ai_sdk import metadata, wire
 from gateway.protocols.ai_sdk.calls import ToolCalls
 from gateway.protocols.ai_sdk.prose import Prose
 from gateway.protocols.ai_sdk.transcript import Transcript
-from gateway.protocols.base import (
-    Authorization,
-    Calls,
-    Credentials,
-    Headers,
-    VendorRequest,
-    refusal,
-    vendor_error,
-)
+from gateway.protocols.base import Authorization, Calls, Credentials, Headers, VendorRequest
+from gateway.protocols.refusing import refusal, showable, vendor_error
 
 Told = Iterable[Event | Notice]
 
@@ -90,7 +82,6 @@ _encode = msgspec.json.encode
 _decode_frame = open_union(cast("Any", wire.Frame))
 _decode_refusal = document(wire.Refusal)
 
-_SHOWABLE = re.compile(r"[\x21-\x7e]{1,128}")  # an id or a code that may stand in a header and in an error body
 _REQUEST_IDS = ("x-request-id", "x-vercel-id")
 
 
@@ -195,7 +186,7 @@ class AiSdkTranslator:
 
     def refuse(self, status: int, headers: Headers, body: bytes) -> GatewayError:
         code, message = _said(body)
-        request_id = next((found for name in _REQUEST_IDS if (found := _showable(headers.get(name)))), None)
+        request_id = next((found for name in _REQUEST_IDS if (found := showable(headers.get(name)))), None)
         return refusal(status, headers, vendor_code=code, vendor_message=message, request_id=request_id)
 
     def resume(self) -> VendorRequest | None:
@@ -373,8 +364,4 @@ def _said(body: bytes) -> tuple[str | None, str | None]:
     inner = read.error if isinstance(read.error, dict) else {"message": read.error}
     texts = (inner.get("message"), read.message)
     message = next((text for text in texts if isinstance(text, str) and text), None)
-    return _showable(inner.get("code")) or _showable(read.code), message
-
-
-def _showable(text: object) -> str | None:
-    return text if isinstance(text, str) and _SHOWABLE.fullmatch(text) else None
+    return showable(inner.get("code")) or showable(read.code), message

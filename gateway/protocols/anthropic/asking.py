@@ -10,7 +10,7 @@
     seed, json_object, and where the API's version has none temperature and top_p: `unsupported`
 
 An id of another vendor's call that Anthropic would refuse goes as a hash of itself.
-Source: shared/protocols/anthropic-messages.md and the types of anthropic (Python) 2.12.0; read 2026-11.
+Source: platform.claude.com/docs/en/api and the types of anthropic (Python) 2.12.0; read 2026-11.
 """
 
 import base64

@@ -4,16 +4,16 @@
 
 `error_code` is the gateway's own code: clients take one that they do not know for the bare type. A vendor's failure is
 told after every vendor of the route was asked, so that a client's library is told not to repeat it.
-Source: shared/protocols/anthropic-messages.md; `_exceptions.py` and `_base_client.py` of anthropic (Python) 2.12.0.
+Source: platform.claude.com/docs/en/api; `_exceptions.py` and `_base_client.py` of anthropic (Python) 2.12.0.
 """
 
-import math
 from typing import Any, NamedTuple
 
 import msgspec
 
 from gateway.canonical.errors import Code, ErrorBody, GatewayError
 from gateway.protocols.base import ErrorResponse
+from gateway.protocols.reading import exact_retry_headers
 
 TOO_LONG = "prompt is too long"
 """What clients look for before they shorten a conversation."""
@@ -65,10 +65,7 @@ def told(error: ErrorBody) -> dict[str, Any]:
 
 def response(error: GatewayError, request_id: str) -> ErrorResponse:
     row = ROWS[error.code]
-    headers = {"Content-Type": "application/json", "request-id": request_id}
-    if error.retry_after is not None:
-        headers["retry-after"] = str(math.ceil(error.retry_after))
-        headers["retry-after-ms"] = str(math.ceil(error.retry_after * 1000))
+    headers = {"Content-Type": "application/json", "request-id": request_id, **exact_retry_headers(error)}
     if row.asks_again is not None:
         headers["x-should-retry"] = "true" if row.asks_again else "false"
     return ErrorResponse(row.status, headers, msgspec.json.encode({"type": "error", **told(error.body(request_id))}))

@@ -4,13 +4,12 @@
 
 What is too long, filtered or unpaid comes as an `invalid_request_error`: its message tells. A 429 that names no time
 to come back is a spending limit. Unknown types go by the status; in a stream they are `upstream_unavailable`.
-Source: shared/protocols/anthropic-messages.md, platform.claude.com/docs/en/api/errors; read 2026-11.
+Source: platform.claude.com/docs/en/api/errors; read 2026-11.
 """
 
 import re
 from datetime import datetime
-from email.utils import parsedate_to_datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
@@ -18,7 +17,15 @@ from msgspec import Meta, Struct
 from gateway.canonical.errors import Code, GatewayError
 from gateway.framing.typed import Malformed, document
 from gateway.protocols.anthropic import wire
-from gateway.protocols.base import MAX_RETRY_AFTER, Headers, refusal, vendor_error
+from gateway.protocols.base import Headers
+from gateway.protocols.refusing import (
+    MAX_RETRY_AFTER,
+    header_date,
+    refusal,
+    retry_after_ms,
+    showable,
+    vendor_error,
+)
 
 ERROR_CODES: dict[str, Code] = {
     "invalid_request_error": "upstream_rejected",
@@ -47,7 +54,6 @@ _MEANT: tuple[tuple[re.Pattern[str], Code], ...] = (
 """What the message of an `invalid_request_error` may really say."""
 
 _LIMITS = tuple(f"anthropic-ratelimit-{kind}" for kind in ("requests", "tokens", "input-tokens", "output-tokens"))
-_SHOWABLE = re.compile(r"[\x21-\x7e]{1,128}")
 
 _Moment = Annotated[datetime, Meta(tz=True)]
 
@@ -92,13 +98,13 @@ def refused(status: int, headers: Headers, body: bytes) -> GatewayError:
         code=code,
         vendor_code=words.code,
         vendor_message=words.message,
-        request_id=_showable(headers.get("request-id")) or words.request_id,
+        request_id=showable(headers.get("request-id")) or words.request_id,
     )
     if code == "upstream_unavailable" and status < 500:
         error.cause = "status_4xx" if status >= 400 else "vendor_error"
     if words.kind == "overloaded_error":
         error.may_be_accepted = False
-    error.retry_after = _milliseconds(headers) or error.retry_after
+    error.retry_after = retry_after_ms(headers) or error.retry_after
     if error.retry_after is None and error.code == "upstream_rate_limited":
         error.retry_after = _until_reset(headers)
     return error
@@ -116,12 +122,12 @@ def _words(read: wire.Refusal | wire.Error) -> _Words:
     inner = read.error if isinstance(read.error, dict) else {"message": read.error}
     details = inner.get("details")
     cause = details.get("error_code") if isinstance(details, dict) else None
-    kind, message = _showable(inner.get("type")), inner.get("message")
+    kind, message = showable(inner.get("type")), inner.get("message")
     return _Words(
         kind,
-        _showable(cause) or kind,
+        showable(cause) or kind,
         message if isinstance(message, str) and message else None,
-        _showable(read.request_id),
+        showable(read.request_id),
     )
 
 
@@ -138,27 +144,14 @@ def _is_used_up(headers: Headers, limit: str) -> bool:
     return headers.get(f"{limit}-remaining") == "0"
 
 
-def _milliseconds(headers: Headers) -> float | None:
-    value = headers.get("retry-after-ms", "").strip()
-    return min(float(value) / 1000, MAX_RETRY_AFTER) if value.isascii() and value.isdigit() else None
-
-
 def _until_reset(headers: Headers) -> float | None:
     """Seconds until none of the limits is used up any more, by the answer's own date."""
     resets = [_rfc3339(headers.get(f"{limit}-reset", "")) for limit in _LIMITS if _is_used_up(headers, limit)]
     known = [reset for reset in resets if reset is not None]
-    now = _http_date(headers.get("Date", ""))
+    now = header_date(headers.get("Date", ""))
     if now is None or not known:
         return None
     return min(max(max(known) - now, 0.0), MAX_RETRY_AFTER)
-
-
-def _http_date(text: str) -> float | None:
-    try:
-        date = parsedate_to_datetime(text)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return date.timestamp() if date.tzinfo else None
 
 
 def _rfc3339(text: str) -> float | None:
@@ -166,7 +159,3 @@ def _rfc3339(text: str) -> float | None:
         return msgspec.convert(text, _Moment, strict=False).timestamp()
     except (msgspec.MsgspecError, OverflowError):
         return None
-
-
-def _showable(text: Any) -> str | None:
-    return text if isinstance(text, str) and _SHOWABLE.fullmatch(text) else None

@@ -7,7 +7,7 @@
 Every model exists whose id does not begin with `unknown`; every key is good but `invalid`. It keeps nothing: what was
 said comes with each request, and is checked: who speaks first, results for every call and for no other, signatures as
 they were given, and the sampling parameters that a version has.
-Source: shared/protocols/anthropic-messages.md and platform.claude.com/docs/en/api; read 2026-11.
+Source: platform.claude.com/docs/en/api; read 2026-11.
 """
 
 from collections.abc import Callable, Mapping

@@ -4,7 +4,7 @@
     cache_read_input_tokens, cache_creation_input_tokens                     cached_tokens, cache_write_tokens
     output_tokens, output_tokens_details.thinking_tokens                     output_tokens, reasoning_tokens
 
-Source: shared/protocols/anthropic-messages.md, read 2026-11.
+Source: platform.claude.com/docs/en/api, read 2026-11.
 """
 
 import msgspec

@@ -15,7 +15,7 @@ Nothing is kept at the vendor, so that a request may be sent again. Proxies that
 `message_start` into a stream: what the first attempt showed cannot be taken back (a tool call least of all), so that
 this is `upstream_protocol` once a block has begun, and the route decides what to do about it.
 Of a block that `max_tokens` cut the end never comes. Unknown events, deltas and blocks are passed on as `vendor.event`.
-Source: shared/protocols/anthropic-messages.md, read 2026-11; recordings in tests/protocols/anthropic/examples.
+Source: platform.claude.com/docs/en/api, read 2026-11; recordings in tests/protocols/anthropic/examples.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -47,7 +47,8 @@ from gateway.protocols.anthropic import asking, wire
 from gateway.protocols.anthropic.content import REDACTED
 from gateway.protocols.anthropic.refusals import failure, read_refusal, refused
 from gateway.protocols.anthropic.spent import Spent
-from gateway.protocols.base import Authorization, Calls, Credentials, Headers, VendorRequest, vendor_error
+from gateway.protocols.base import Authorization, Calls, Credentials, Headers, VendorRequest
+from gateway.protocols.refusing import vendor_error
 
 Told = Iterable[Event | Notice]
 

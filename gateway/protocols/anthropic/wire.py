@@ -7,7 +7,7 @@
 
 A delta is one flat Struct, because its type may be one that we do not know yet. Results of the vendor's own tools are
 no `Started`: there is a type for each tool, `<tool>_tool_result`, all of the shape of `Outcome`.
-Source: shared/protocols/anthropic-messages.md and the types of anthropic (Python) 2.12.0; read 2026-11.
+Source: platform.claude.com/docs/en/api and the types of anthropic (Python) 2.12.0; read 2026-11.
 """
 
 from typing import Annotated, Any, Literal

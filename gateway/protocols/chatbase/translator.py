@@ -59,10 +59,9 @@ from gateway.protocols.base import (
     VendorRequest,
     VendorResponse,
     path_segment,
-    refusal,
-    vendor_error,
 )
 from gateway.protocols.chatbase import wire
+from gateway.protocols.refusing import refusal, showable, vendor_error
 
 Told = Iterable[Event | Notice]
 
@@ -113,7 +112,6 @@ ERROR_CODES: dict[str, Code] = {
 TAKEN_BESIDE_TEXT = frozenset({ToolResultPart, InputResponsePart})
 
 _USER_ID = re.compile(r"[a-zA-Z0-9._-]{1,128}")
-_SHOWABLE = re.compile(r"[\x21-\x7e]{1,128}")  # an id or a code that may stand in a header and in an error body
 
 _encode = msgspec.json.encode
 _decode_frame = open_union(cast("Any", wire.Frame))
@@ -267,7 +265,7 @@ class ChatbaseTranslator:
             code=ERROR_CODES.get(said.code or ""),
             vendor_code=said.code,
             vendor_message=said.message,
-            request_id=_showable(headers.get("x-request-id")) or said.request_id,
+            request_id=showable(headers.get("x-request-id")) or said.request_id,
         )
         if said.code == MAINTENANCE:
             error.may_be_accepted = False
@@ -585,9 +583,9 @@ def _said(read: wire.Refusal) -> _Said:
     if inner.get("details"):
         message = f"{message or ''} {_encode(inner['details']).decode()}".lstrip()
     return _Said(
-        _showable(inner.get("code")) or _showable(read.code),
+        showable(inner.get("code")) or showable(read.code),
         message,
-        _showable(inner.get("requestId")) or _showable(read.request_id),
+        showable(inner.get("requestId")) or showable(read.request_id),
     )
 
 
@@ -602,7 +600,3 @@ def _failure(read: wire.Refusal, otherwise: Code) -> GatewayError:
         vendor_message=said.message,
         request_id=said.request_id,
     )
-
-
-def _showable(text: object) -> str | None:
-    return text if isinstance(text, str) and _SHOWABLE.fullmatch(text) else None

@@ -6,7 +6,6 @@
 HTML, nothing, anything else                      by its status
 """
 
-import re
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -14,8 +13,9 @@ import msgspec
 
 from gateway.canonical.errors import Code, GatewayError
 from gateway.framing.typed import Malformed, document
-from gateway.protocols.base import Headers, refusal, vendor_error
+from gateway.protocols.base import Headers
 from gateway.protocols.dimedove import wire
+from gateway.protocols.refusing import refusal, showable, vendor_error
 
 T = TypeVar("T")
 
@@ -29,7 +29,6 @@ ERROR_CODES: dict[str, Code] = {
     "internal_error": "upstream_unavailable",
 }
 
-_SHOWABLE = re.compile(r"[\x21-\x7e]{1,128}")  # an id or a code that may stand in a header and in an error body
 
 _decode_refusal = document(wire.Refusal)
 
@@ -43,7 +42,7 @@ def refuse(status: int, headers: Headers, body: bytes) -> GatewayError:
         code=ERROR_CODES.get(code or ""),
         vendor_code=code,
         vendor_message=_message(read),
-        request_id=_showable(headers.get("x-request-id")),
+        request_id=showable(headers.get("x-request-id")),
     )
     if error.code == "upstream_unavailable" and 400 <= status < 500:
         error.cause = "status_4xx"
@@ -84,14 +83,10 @@ def _read(body: bytes) -> wire.Refusal:
 def _code(read: wire.Refusal) -> str | None:
     if not isinstance(read.error, dict):
         return None
-    return _showable(read.error.get("type")) or _showable(read.error.get("code"))
+    return showable(read.error.get("type")) or showable(read.error.get("code"))
 
 
 def _message(read: wire.Refusal) -> str | None:
     text = read.error.get("message") if isinstance(read.error, dict) else read.error
     found = next((said for said in (text, read.detail, read.message) if isinstance(said, str) and said), None)
     return found or (msgspec.json.encode(read.detail).decode() if read.detail else None)
-
-
-def _showable(text: object) -> str | None:
-    return text if isinstance(text, str) and _SHOWABLE.fullmatch(text) else None

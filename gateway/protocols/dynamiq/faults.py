@@ -4,16 +4,16 @@ The message and the details go to the log alone; a code is shown where it looks 
 Source: docs.getdynamiq.ai/docs/api-reference, read 2026-11.
 """
 
-import re
 from typing import Any
 
 import msgspec
 
 from gateway.canonical.errors import Code, GatewayError
 from gateway.framing.typed import Malformed, document
-from gateway.protocols.base import Headers, vendor_error
-from gateway.protocols.base import refusal as base_refusal
+from gateway.protocols.base import Headers
 from gateway.protocols.dynamiq import wire
+from gateway.protocols.refusing import refusal as base_refusal
+from gateway.protocols.refusing import showable, vendor_error
 
 ERROR_CODES: dict[str | None, Code] = {
     "bad_request": "upstream_rejected",
@@ -22,7 +22,6 @@ ERROR_CODES: dict[str | None, Code] = {
     "not_found": "upstream_not_found",
 }
 
-_SHOWABLE = re.compile(r"[\x21-\x7e]{1,128}")
 
 _decode_refusal = document(wire.Refusal)
 
@@ -36,7 +35,7 @@ def refusal(status: int, headers: Headers, body: bytes) -> GatewayError:
         code=ERROR_CODES.get(vendor_code),
         vendor_code=vendor_code,
         vendor_message=_message(error),
-        request_id=_showable(headers.get("x-request-id")),
+        request_id=showable(headers.get("x-request-id")),
     )
 
 
@@ -59,7 +58,7 @@ def error_in(error: Any, data: Any) -> Any:
 
 
 def _code(error: Any) -> str | None:
-    return _showable(error.get("code")) if isinstance(error, dict) else None
+    return showable(error.get("code")) if isinstance(error, dict) else None
 
 
 def _message(error: Any) -> str | None:
@@ -69,7 +68,3 @@ def _message(error: Any) -> str | None:
     said = message if isinstance(message, str) else ""
     details = msgspec.json.encode(error["details"]).decode() if error.get("details") else ""
     return " ".join(filter(None, (said, details))) or None
-
-
-def _showable(text: object) -> str | None:
-    return text if isinstance(text, str) and _SHOWABLE.fullmatch(text) else None

@@ -8,7 +8,7 @@
 `version` is `v1` or `v1beta`; a model's name may hold slashes and dots. The key stands in `x-goog-api-key`, in the
 query as `key`, or in `Authorization: Bearer`; two different ones are none.
 What is asked is read in `asks.py` and `contents.py`, and told in `encoder.py` and `writing.py`.
-Source: shared/protocols/gemini.md; google-genai (Python) 3.4.0, @google/genai 2.32.0; read 2026-11.
+Source: ai.google.dev/api/generate-content; google-genai (Python) 3.4.0, @google/genai 2.32.0; read 2026-11.
 """
 
 from collections.abc import Callable, Mapping

@@ -8,7 +8,7 @@
     heartbeat                      an empty text
 
 Comments, `[DONE]`, `event:` and `id:` break the clients, and a chunk without a part their history.
-Source: shared/protocols/gemini.md; google-genai (Python) 3.4.0 `_api_client.py`, `chats.py`; read 2026-11.
+Source: ai.google.dev/api/generate-content; google-genai (Python) 3.4.0 `_api_client.py`, `chats.py`; read 2026-11.
 """
 
 from collections import Counter

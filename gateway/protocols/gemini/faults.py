@@ -19,7 +19,8 @@ from msgspec import Struct
 
 from gateway.canonical.errors import Code, GatewayError
 from gateway.framing.typed import Malformed, document
-from gateway.protocols.base import MAX_RETRY_AFTER, STATUS_CODES, Headers, refusal, vendor_error
+from gateway.protocols.base import Headers
+from gateway.protocols.refusing import MAX_RETRY_AFTER, STATUS_CODES, refusal, showable, vendor_error
 
 ERROR_CODES: dict[str, Code] = {
     "INVALID_ARGUMENT": "upstream_rejected",
@@ -42,7 +43,6 @@ _TOO_LONG = re.compile(r"token count.* exceeds the maximum|exceeds the maximum n
 MOST_READ = 1000
 """Characters of a message that are looked at."""
 _SECONDS = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)s")
-_SHOWABLE = re.compile(r"[\x21-\x7e]{1,128}")  # may stand in a header and in an error body
 
 
 class _Error(Struct):
@@ -125,18 +125,18 @@ def _said(error: _Error) -> Said:
     details = [detail for detail in _list(error.details) if isinstance(detail, dict)]
     return Said(
         error.code if type(error.code) is int and 400 <= error.code < 600 else None,
-        _showable(error.status),
+        showable(error.status),
         error.message if isinstance(error.message, str) and error.message else None,
-        frozenset(reason for detail in details if (reason := _showable(detail.get("reason")))),
+        frozenset(reason for detail in details if (reason := showable(detail.get("reason")))),
         tuple(_quotas(details)),
         next((wait for detail in details if (wait := _wait(detail.get("retryDelay"))) is not None), None),
-        next((known for detail in details if (known := _showable(detail.get("requestId")))), None),
+        next((known for detail in details if (known := showable(detail.get("requestId")))), None),
     )
 
 
 def _quotas(details: list[dict[str, Any]]) -> list[str]:
     violations = [one for detail in details for one in _list(detail.get("violations")) if isinstance(one, dict)]
-    return [quota for violation in violations if (quota := _showable(violation.get("quotaId")))]
+    return [quota for violation in violations if (quota := showable(violation.get("quotaId")))]
 
 
 def _wait(delay: object) -> float | None:
@@ -146,7 +146,3 @@ def _wait(delay: object) -> float | None:
 
 def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def _showable(text: object) -> str | None:
-    return text if isinstance(text, str) and _SHOWABLE.fullmatch(text) else None

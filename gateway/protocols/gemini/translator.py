@@ -45,19 +45,12 @@ from gateway.canonical.turn import Turn
 from gateway.framing.lines import JsonDecoder
 from gateway.framing.record import Record
 from gateway.framing.typed import Malformed, document
-from gateway.protocols.base import (
-    Authorization,
-    Calls,
-    Credentials,
-    Headers,
-    VendorRequest,
-    path_segment,
-    vendor_error,
-)
+from gateway.protocols.base import Authorization, Calls, Credentials, Headers, VendorRequest, path_segment
 from gateway.protocols.gemini import asking, faults, wire
 from gateway.protocols.gemini.arguments import ArgumentText
 from gateway.protocols.gemini.framing import ChunkDecoder
 from gateway.protocols.gemini.sources import Gathered, Told
+from gateway.protocols.refusing import vendor_error
 
 Heard = Iterable[Event | Notice]
 

@@ -14,9 +14,10 @@ import msgspec
 from gateway.canonical.errors import Code, GatewayError
 from gateway.canonical.events import Event, VendorEvent
 from gateway.framing.typed import Malformed, Unknown, document
-from gateway.protocols.base import Headers, vendor_error
-from gateway.protocols.base import refusal as base_refusal
+from gateway.protocols.base import Headers
 from gateway.protocols.hardwire import wire
+from gateway.protocols.refusing import refusal as base_refusal
+from gateway.protocols.refusing import vendor_error
 
 ERROR_CODES: dict[str | None, Code] = {
     "REQUEST_VALIDATION": "upstream_rejected",

@@ -13,9 +13,10 @@ from multidict import MultiMapping
 
 from gateway.canonical.errors import GatewayError
 from gateway.framing.typed import Malformed, document
-from gateway.protocols.base import Calls, Credentials, Headers, VendorRequest, VendorResponse, vendor_error
+from gateway.protocols.base import Calls, Credentials, Headers, VendorRequest, VendorResponse
 from gateway.protocols.hardwire import wire
 from gateway.protocols.hardwire.faults import refusal
+from gateway.protocols.refusing import vendor_error
 
 CREDENTIAL_REFUSALS = frozenset({400, 401, 403, 404, 422})
 

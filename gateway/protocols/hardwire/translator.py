@@ -52,18 +52,11 @@ from gateway.framing.lines import JsonDecoder
 from gateway.framing.record import Framing, Record
 from gateway.framing.sse import SseDecoder
 from gateway.framing.typed import Unknown, document, open_union
-from gateway.protocols.base import (
-    Authorization,
-    Calls,
-    Credentials,
-    Headers,
-    VendorRequest,
-    path_segment,
-    vendor_error,
-)
+from gateway.protocols.base import Authorization, Calls, Credentials, Headers, VendorRequest, path_segment
 from gateway.protocols.hardwire import wire
 from gateway.protocols.hardwire.faults import failure, read_unknown, refusal
 from gateway.protocols.hardwire.sign_in import HardwireSession, sign_in
+from gateway.protocols.refusing import vendor_error
 
 RUN_ENDS: dict[str, Literal["passed", "failed", "canceled"]] = {
     "PASSED": "passed",

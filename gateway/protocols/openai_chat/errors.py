@@ -19,8 +19,17 @@ from msgspec import Struct
 
 from gateway.canonical.errors import Code, GatewayError
 from gateway.framing.typed import Malformed, document
-from gateway.protocols.base import MAX_RETRY_AFTER, STATUS_CODES, Headers, refusal, retry_after, vendor_error
+from gateway.protocols.base import Headers
 from gateway.protocols.openai_chat.wire import Refusal
+from gateway.protocols.refusing import (
+    MAX_RETRY_AFTER,
+    STATUS_CODES,
+    refusal,
+    retry_after,
+    retry_after_ms,
+    showable,
+    vendor_error,
+)
 
 ERROR_CODES: dict[str, Code] = {
     "rate_limit_exceeded": "upstream_rate_limited",
@@ -73,7 +82,6 @@ TOO_LONG = re.compile(
 )
 """For servers without a code for it."""
 
-_SHOWABLE = re.compile(r"[\x21-\x7e]{1,128}")  # an id or a code that may stand in a header and in an error body
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
 _REQUEST_IDS = ("x-request-id", "apim-request-id", "x-ms-request-id")
 
@@ -146,7 +154,7 @@ def refused(status: int, headers: Headers, body: bytes) -> GatewayError:
     error = failure(read) if status < 300 and is_failure(read) else _refusal(status, headers, read)
     error.vendor_status = status
     error.vendor_request_id = next(filter(None, (showable(headers.get(name)) for name in _REQUEST_IDS)), None)
-    error.retry_after = _milliseconds(headers) or retry_after(headers) or error.retry_after
+    error.retry_after = retry_after_ms(headers) or retry_after(headers) or error.retry_after
     if status == 429 and error.retry_after is None:
         error.retry_after = _reset(headers)
     return error
@@ -161,10 +169,6 @@ def _refusal(status: int, headers: Headers, read: Refusal) -> GatewayError:
         vendor_code=said.shown,
         vendor_message=said.message,
     )
-
-
-def showable(text: object) -> str | None:
-    return text if isinstance(text, str) and _SHOWABLE.fullmatch(text) else None
 
 
 def _name(value: object) -> str | None:
@@ -182,12 +186,6 @@ def _of_status(status: int | None) -> Code | None:
     if status is None:
         return None
     return STATUSES.get(status, "upstream_unavailable" if status >= 500 else "upstream_rejected")
-
-
-def _milliseconds(headers: Headers) -> float | None:
-    text = headers.get("retry-after-ms", "").strip()
-    seconds = _seconds(f"{text}ms")
-    return None if seconds is None else min(seconds, MAX_RETRY_AFTER)
 
 
 def _reset(headers: Headers) -> float | None:

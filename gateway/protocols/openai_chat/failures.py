@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from gateway.canonical.errors import CODES, Code, ErrorBody, GatewayError
 from gateway.protocols.base import ErrorResponse
-from gateway.protocols.reading import retry_headers
+from gateway.protocols.reading import exact_retry_headers
 
 INVALID = "invalid_request_error"
 SERVER = "server_error"
@@ -83,9 +83,7 @@ def error_document(error: GatewayError | ErrorBody) -> bytes:
 
 
 def error_response(error: GatewayError) -> ErrorResponse:
-    headers = {"Content-Type": "application/json", **retry_headers(error)}
-    if error.retry_after is not None:
-        headers["retry-after-ms"] = str(round(error.retry_after * 1000))
+    headers = {"Content-Type": "application/json", **exact_retry_headers(error)}
     if error.code in ASK_AGAIN:
         headers["x-should-retry"] = "true"
     elif error.code in ASK_NO_MORE:

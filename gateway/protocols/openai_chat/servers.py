@@ -12,7 +12,7 @@ Answers need no row: they are read in every spelling at once. `compatible` is th
 
 Source: platform.openai.com, learn.microsoft.com (Azure), docs.vllm.ai, docs.ollama.com/openai, console.groq.com/docs,
 api-docs.deepseek.com, openrouter.ai/docs, docs.mistral.ai, docs.perplexity.ai, docs.x.ai, lmstudio.ai/docs,
-docs.litellm.ai, as the dossier has them; read 2026-11.
+docs.litellm.ai; read 2026-11.
 """
 
 from typing import Literal

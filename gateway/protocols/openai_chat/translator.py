@@ -38,15 +38,7 @@ from gateway.framing.lines import JsonDecoder
 from gateway.framing.record import Record
 from gateway.framing.sse import SseDecoder
 from gateway.framing.typed import UNREADABLE, Malformed, document
-from gateway.protocols.base import (
-    Authorization,
-    Calls,
-    Credentials,
-    Headers,
-    VendorRequest,
-    path_segment,
-    vendor_error,
-)
+from gateway.protocols.base import Authorization, Calls, Credentials, Headers, VendorRequest, path_segment
 from gateway.protocols.openai_chat import errors, wire
 from gateway.protocols.openai_chat.calls import Calls as ToolCalls
 from gateway.protocols.openai_chat.executed import ExecutedTools
@@ -54,6 +46,7 @@ from gateway.protocols.openai_chat.servers import SERVERS, ServerName
 from gateway.protocols.openai_chat.sources import Sources
 from gateway.protocols.openai_chat.telling import body
 from gateway.protocols.openai_chat.thinking import Details, ThinkTags
+from gateway.protocols.refusing import vendor_error
 
 Told = Iterable[Event | Notice]
 

@@ -6,7 +6,7 @@
 `TextChunk` is what nearly every chunk of a stream is: text and nothing else. Whatever else could mean something may
 only be empty in it, so that one decode both reads the text and proves that there is no more. A chunk that does not fit
 is read as a `Chunk`.
-Source: openai (Python) 3.52 types; recordings of the servers in the dossier; read 2026-11.
+Source: openai (Python) 3.52 types; recordings of the servers in `servers.py`; read 2026-11.
 """
 
 from typing import Any, Literal

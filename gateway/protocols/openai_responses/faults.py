@@ -13,8 +13,9 @@ import re
 
 from gateway.canonical.errors import Code, GatewayError
 from gateway.framing.typed import Malformed, document
-from gateway.protocols.base import MAX_RETRY_AFTER, STATUS_CODES, Headers, refusal, vendor_error
+from gateway.protocols.base import Headers
 from gateway.protocols.openai_responses import wire
+from gateway.protocols.refusing import MAX_RETRY_AFTER, STATUS_CODES, refusal, retry_after_ms, showable, vendor_error
 
 ERROR_CODES: dict[str, Code] = {
     "server_error": "upstream_unavailable",
@@ -60,7 +61,6 @@ ERROR_CODES: dict[str, Code] = {
 
 OF_THE_VENDOR = frozenset({"upstream_unavailable", "upstream_protocol"})
 
-_SHOWABLE = re.compile(r"[\x21-\x7e]{1,128}")
 _SPAN = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
@@ -75,9 +75,9 @@ def refused(status: int, headers: Headers, body: bytes) -> GatewayError:
         status,
         headers,
         code=_code(said) or told,
-        vendor_code=_showable(said.code) or _showable(said.type),
+        vendor_code=showable(said.code) or showable(said.type),
         vendor_message=said.message,
-        request_id=_showable(headers.get("x-request-id")),
+        request_id=showable(headers.get("x-request-id")),
     )
     hint = _retry_after(status, headers)
     if hint is not None:
@@ -91,7 +91,7 @@ def failure(fault: wire.Fault) -> GatewayError:
     return vendor_error(
         code,
         cause="vendor_error" if code in OF_THE_VENDOR else None,
-        vendor_code=_showable(str(fault.code or "")) or _showable(fault.type),
+        vendor_code=showable(str(fault.code or "")) or showable(fault.type),
         vendor_message=fault.message,
     )
 
@@ -145,15 +145,11 @@ def _text(value: object) -> str | None:
     return value or None if isinstance(value, str) else None
 
 
-def _showable(text: object) -> str | None:
-    return text if isinstance(text, str) and _SHOWABLE.fullmatch(text) else None
-
-
 def _retry_after(status: int, headers: Headers) -> float | None:
     """Seconds, from what OpenAI sends beside or instead of `Retry-After`."""
-    in_ms = headers.get("retry-after-ms", "").strip()
-    if re.fullmatch(r"\d{1,9}(?:\.\d{1,9})?", in_ms, re.ASCII):
-        return float(in_ms) / 1000
+    in_ms = retry_after_ms(headers)
+    if in_ms is not None:
+        return in_ms
     if status != 429 or headers.get("Retry-After"):
         return None
     spans = [_seconds(headers.get(f"x-ratelimit-reset-{what}", "")) for what in ("requests", "tokens")]

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from gateway.canonical.errors import Code, ErrorBody, GatewayError
 from gateway.protocols.base import ErrorResponse
-from gateway.protocols.reading import retry_headers
+from gateway.protocols.reading import exact_retry_headers
 
 ASKED = "invalid_request_error"
 SERVER = "server_error"
@@ -73,9 +73,7 @@ _encode = msgspec.json.Encoder().encode
 
 def refuse(error: GatewayError) -> ErrorResponse:
     row = ROWS[error.code]
-    headers = {"Content-Type": "application/json", **retry_headers(error)}
-    if error.retry_after is not None:
-        headers["retry-after-ms"] = str(round(error.retry_after * 1000))
+    headers = {"Content-Type": "application/json", **exact_retry_headers(error)}
     if row.again is not None:
         headers["x-should-retry"] = "true" if row.again else "false"
     if error.code == "unauthorized":

@@ -36,11 +36,12 @@ from gateway.framing.lines import JsonDecoder
 from gateway.framing.record import Record
 from gateway.framing.sse import SseDecoder
 from gateway.framing.typed import Malformed, Unknown, document, open_union
-from gateway.protocols.base import Authorization, Calls, Credentials, Headers, VendorRequest, vendor_error
+from gateway.protocols.base import Authorization, Calls, Credentials, Headers, VendorRequest
 from gateway.protocols.openai_responses import faults, wire
 from gateway.protocols.openai_responses.output import Output, Told
 from gateway.protocols.openai_responses.sending import create
 from gateway.protocols.openai_responses.target import SERVERS, Target
+from gateway.protocols.refusing import vendor_error
 
 INCOMPLETE_REASONS: dict[str, FinishReason] = {
     "max_output_tokens": "length",

@@ -7,7 +7,6 @@
 An unknown code means what its status says; inside a stream, that the vendor failed. Read 2026-11.
 """
 
-import re
 from typing import Any
 
 import msgspec
@@ -15,7 +14,8 @@ from msgspec import Struct
 
 from gateway.canonical.errors import Code, GatewayError
 from gateway.framing.typed import Malformed, document
-from gateway.protocols.base import Headers, refusal, vendor_error
+from gateway.protocols.base import Headers
+from gateway.protocols.refusing import refusal, showable, vendor_error
 from gateway.protocols.sema4 import wire
 
 ERROR_CODES: dict[str | None, Code] = {
@@ -33,7 +33,6 @@ ERROR_CODES: dict[str | None, Code] = {
     "internal_error": "upstream_unavailable",
 }
 
-_SHOWABLE = re.compile(r"[\x21-\x7e]{1,128}")  # an id or a code that may stand in a header and in an error body
 _decode_refusal = document(wire.Refusal)
 
 
@@ -80,9 +79,7 @@ def _said(error: Any, otherwise: Any) -> _Said:
     """What an error says, wherever it says it; `otherwise` is a text beside it."""
     fields = error if isinstance(error, dict) else {"message": error}
     texts = (_text(part) for part in (fields.get("message"), fields.get("details"), otherwise))
-    return _Said(
-        _showable(fields.get("code")), " ".join(filter(None, texts)) or None, _showable(fields.get("error_id"))
-    )
+    return _Said(showable(fields.get("code")), " ".join(filter(None, texts)) or None, showable(fields.get("error_id")))
 
 
 def _text(value: Any) -> str:
@@ -92,7 +89,3 @@ def _text(value: Any) -> str:
         return msgspec.json.encode(value).decode()
     except RecursionError:
         return ""
-
-
-def _showable(text: Any) -> str | None:
-    return text if isinstance(text, str) and _SHOWABLE.fullmatch(text) else None

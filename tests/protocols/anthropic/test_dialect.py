@@ -494,7 +494,7 @@ def test_a_model_that_is_not_there_and_a_conversation_too_long_are_told_as_clien
 
 def test_when_to_come_back_is_told_in_seconds_and_finer() -> None:
     response = DIALECT.error(GatewayError("rate_limited", "slow", retry_after=1.25), "r")
-    assert (response.headers["retry-after"], response.headers["retry-after-ms"]) == ("2", "1250")
+    assert (response.headers["Retry-After"], response.headers["retry-after-ms"]) == ("2", "1250")
 
 
 # --- the other doors
@@ -544,7 +544,7 @@ def test_its_doors() -> None:
         ("GET", "/anthropic/v1/models", "list_models"),
         ("GET", "/anthropic/v1/models/{model}", "get_model"),
     ]
-    assert DIALECT.headers("r-1") == {"request-id": "r-1"}
+    assert DIALECT.headers("r-1") == {"request-id": "r-1", "X-Request-Id": "r-1"}
     assert (DIALECT.content_type, DIALECT.can_discard) == ("text/event-stream", False)
     assert ANTHROPIC.dialect is not None
     assert isinstance(ANTHROPIC.dialect(None), AnthropicDialect)

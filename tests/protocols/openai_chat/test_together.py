@@ -1,4 +1,4 @@
-"""OpenAI chat's translator against its simulator: both were written from the dossier, apart from each other."""
+"""OpenAI chat's translator against its simulator: both were written from its documentation, apart from each other."""
 
 from typing import Any
 
