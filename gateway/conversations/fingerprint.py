@@ -1,7 +1,7 @@
 """What a conversation is recognised by: a hash chain over the roles and contents of its messages.
 
-Many a client names no conversation and resends all that was said with each turn. The chain over it is that
-of the conversation which it continues (`Store.recognise`); an edit, or an answer given anew, leads to another chain.
+Many a client names no conversation and resends all that was said with each turn. The chain over it is that of the
+conversation which it continues (`Store.recognise`); an edit, or an answer given anew, leads to another chain.
 
     seed     SHA-256 of [route, user_id]
     extend   SHA-256 of the chain so far and [role, text, [part, ...]]
