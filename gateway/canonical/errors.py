@@ -162,6 +162,8 @@ class GatewayError(Exception):
         self.details = details or {}
         self.may_be_accepted = True
         """False where a vendor's refusal proves that nothing of the request was taken: asking again is free."""
+        self.may_be_repeated: bool | None = None
+        """Whether asking that vendor again may help, where it said so itself: that goes before the code."""
 
     @property
     def status(self) -> int:

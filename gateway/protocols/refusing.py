@@ -64,6 +64,9 @@ def vendor_error(
     )
 
 
+_SHOULD_RETRY = {"true": True, "false": False}
+"""`x-should-retry`, by which OpenAI, Anthropic and servers like them overrule what their clients make of a status."""
+
 _SHOWABLE = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -100,6 +103,7 @@ def refusal(
     if error.retry_after is None and status == 429:
         error.retry_after = reset_after(headers)
     error.may_be_accepted = status not in REFUSED_BEFORE_READING
+    error.may_be_repeated = _SHOULD_RETRY.get(headers.get("x-should-retry", "").strip().lower())
     return error
 
 

@@ -11,6 +11,7 @@ What a failure leads to:
 
     nothing was accepted, or what was may be repeated   the same target, `retries` times, within the vendor's budget
     the vendor has possibly accepted a turn             never that vendor again; another one, unless the route says no
+    it says whether asking it again helps               that goes before its code, where the same target is meant
     the client has seen content                         the same, `switches` times, once `mid_stream` allows it
     it limits our rate                                  another target at once; else that one, when its pause is over
     its code is not in `fail_over_on`                   nobody else
@@ -161,7 +162,7 @@ class Failover:
             self._latest = now + self._rules.attempts_within  # however long the answer went well
         if not self._may_go_on(now):
             return None
-        retry_first = error.code == "upstream_unavailable" and not error.retry_after
+        retry_first = error.code == "upstream_unavailable" and not error.retry_after and _may_do_better(error)
         if retry_first and (choice := self._retry(error, now)) is not None:
             return choice
         may_leave = rules.fails_over(error.code) and (may_repeat or rules.once_sent == "ask_another")
@@ -170,7 +171,9 @@ class Failover:
                 self._left.add(self._at)
             return choice
         if error.code == "upstream_rate_limited":
-            return self._choose_paused(now, only=None if may_leave else self._at)
+            choice = self._choose_paused(now, only=None if may_leave else self._at)
+            if choice is not None:
+                return choice
         return None if retry_first else self._retry(error, now)
 
     def _note(self, failure: Failure, may_repeat: bool, now: float) -> None:  # noqa: FBT001  (of this failure)
@@ -179,7 +182,9 @@ class Failover:
             self._left.update(number for number, target in enumerate(self._targets) if target.vendor == vendor)
         if error.code == "upstream_rate_limited" and error.retry_after:
             self._health.pauses.pause(vendor, now + error.retry_after)
-        elif error.code not in TRANSIENT:
+        elif not _may_do_better(error):
+            self._left.add(self._at)
+        if error.may_be_repeated is False:
             self._left.add(self._at)
 
     def _may_go_on(self, now: float) -> bool:
@@ -188,7 +193,7 @@ class Failover:
     def _retry(self, error: GatewayError, now: float) -> Choice | None:
         """The same target once more, if its rules, its breaker, the time and the vendor's budget allow it."""
         target, retries = self._targets[self._at], self._retries + 1
-        if error.code not in TRANSIENT or self._at in self._left or retries > target.rules.retries:
+        if not _may_do_better(error) or self._at in self._left or retries > target.rules.retries:
             return None
         wait = backoff.wait(self._rules.backoff, retries, error.retry_after, self._health.random)
         if now + wait > self._latest or not self._is_free(self._at, now):
@@ -243,6 +248,11 @@ class Failover:
         self._at = position
         self._tries += 1
         self._ticket = vendor.breaker.begin(now)
+
+
+def _may_do_better(error: GatewayError) -> bool:
+    """Whether the same target may, asked again at once."""
+    return error.code in TRANSIENT if error.may_be_repeated is None else error.may_be_repeated
 
 
 def rank(route: Route, health: Health, home: Bound | None, now: float) -> list[int]:

@@ -503,6 +503,13 @@ async def test_row_20_retries_stay_within_the_vendors_budget_and_then_another_is
         assert await gateway.counts("gateway_retries_total") == {("status_5xx", "acme"): 2}
 
 
+async def test_a_vendor_that_says_that_asking_it_again_is_of_no_use_is_asked_once(tmp_path: Path) -> None:
+    acme = played(refused(503, x_should_retry="false"), protocol="stateless", target="retries = 3")
+    async with running_targets(tmp_path, {"acme": acme, "spare": played(WELL)}, protocols=STATELESS) as gateway:
+        check_unseen(await gateway.ask())
+        assert gateway.hits == {"acme": 1, "spare": 1}
+
+
 # --- rows 22 to 47, after content
 
 AFTER: dict[str, tuple[list[Step], str]] = {

@@ -37,6 +37,14 @@ def test_only_a_refused_key_and_a_limit_prove_that_nothing_was_accepted(status: 
     assert refusal(status, CIMultiDict()).may_be_accepted is may_be_accepted
 
 
+@pytest.mark.parametrize(
+    ("word", "may_be_repeated"), [(None, None), ("true", True), ("false", False), (" True ", True), ("perhaps", None)]
+)
+def test_a_vendor_may_say_itself_whether_asking_it_again_helps(word: str | None, may_be_repeated: object) -> None:
+    headers = CIMultiDict({} if word is None else {"X-Should-Retry": word})
+    assert refusal(503, headers).may_be_repeated is may_be_repeated
+
+
 def test_the_vendors_own_code_goes_before_the_status() -> None:
     error = refusal(
         400,

@@ -37,6 +37,7 @@ CODE_SETS: list[tuple[FailOverCode, ...]] = [
     (),
 ]
 HINT = st.sampled_from([None, None, 0.0, 0.25, 2.0, LONGEST_PAUSE])
+WORD = st.sampled_from([None, None, None, True, False])
 OUTCOMES: list[Cause | Literal["completed"] | None] = [None, "completed", "client_gone", "too_slow"]
 
 seconds = st.sampled_from([0.25, 1.0, 2.0, 6.0])
@@ -141,9 +142,9 @@ class AnyMessages(RuleBasedStateMachine):
         assert (chosen[1] == 0) == (wait == 0)
         self.attempt(chosen, admitted)
 
-    @rule(code=CODE, hint=HINT)
-    def fail_before_anything_is_accepted(self, code: Code, hint: float | None) -> None:
-        self.fail(code, "not_sent", is_repeatable=False, hint=hint)
+    @rule(code=CODE, hint=HINT, word=WORD)
+    def fail_before_anything_is_accepted(self, code: Code, hint: float | None, word: bool | None) -> None:  # noqa: FBT001  (drawn)
+        self.fail(code, "not_sent", is_repeatable=False, hint=hint, word=word)
 
     @rule(hint=HINT)
     def meet_a_limit(self, hint: float | None) -> None:
@@ -153,12 +154,15 @@ class AnyMessages(RuleBasedStateMachine):
     def fail_after_it_was_sent(self, code: Code, phase: Phase, is_repeatable: bool, hint: float | None) -> None:  # noqa: FBT001  (drawn)
         self.fail(code, phase, is_repeatable=is_repeatable, hint=hint)
 
-    def fail(self, code: Code, phase: Phase, *, is_repeatable: bool, hint: float | None) -> None:
+    def fail(
+        self, code: Code, phase: Phase, *, is_repeatable: bool, hint: float | None, word: bool | None = None
+    ) -> None:
         if self.plan is None:
             self.begin(may_leave=True, home=None)
         if self.plan is None:
             return
         target, error = self.target, GatewayError(code, "no", retry_after=hint)
+        error.may_be_repeated = word
         may_repeat = phase == "not_sent" or is_repeatable
         if not may_repeat or code in OF_THE_VENDOR:
             self.closed_to_us.add(target.vendor)
@@ -185,7 +189,7 @@ class AnyMessages(RuleBasedStateMachine):
             self.retries = 0
         elif code != "upstream_rate_limited":
             self.retries += 1
-            assert code in TRANSIENT
+            assert word or (code in TRANSIENT and word is None)
             assert self.retries <= target.rules.retries
             assert retries_left >= 1
 

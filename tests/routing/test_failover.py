@@ -106,10 +106,12 @@ class Message:
         hint: float | None = None,
         cause: Cause | None = None,
         later: float = 0.0,
+        word: bool | None = None,
     ) -> tuple[Target, float] | None:
-        """Who is asked next, and after how long."""
+        """Who is asked next, and after how long. `word` is what the vendor says of asking it again."""
         self.now += later
         error = GatewayError(code, "no", cause=cause, retry_after=hint)
+        error.may_be_repeated = word
         self.end(error.cause, error)
         chosen = self.plan.next(Failure(error, phase, self.asked, is_repeatable), self.now)
         if chosen is not None:
@@ -377,6 +379,27 @@ def test_after_a_timeout_or_a_broken_answer_others_are_asked_first_and_then_the_
 @pytest.mark.parametrize("code", sorted(set(get_args(FailOverCode)) - TRANSIENT))
 def test_what_another_try_would_not_mend_is_not_retried(code: Code) -> None:
     assert Message(ruled(ACME, TargetRules(retries=9))).fail(code) is None
+
+
+def test_a_vendor_that_says_that_asking_it_again_is_of_no_use_is_not_asked_again() -> None:
+    message = Message(ACME, BOLT)
+    assert message.fail("upstream_unavailable", word=False) == (BOLT, 0.0)
+    assert message.fail("upstream_timeout", word=False) is None
+    assert Message(ACME).fail("upstream_rate_limited", hint=2.0, word=False) is None
+    assert Message(ACME).fail("upstream_rate_limited", hint=2.0) == (ACME, 2.0)
+
+
+@pytest.mark.parametrize("code", ["upstream_rejected", "upstream_rate_limited", "upstream_not_found"])
+def test_a_vendor_that_says_that_asking_it_again_helps_is_asked_again_where_there_is_no_other(code: Code) -> None:
+    alone = Message(ACME)
+    assert [alone.fail(code, word=True) for _ in range(2)] == [(ACME, 0.125), None]
+    assert alone.plan.next(None, NOW) is None
+    assert Message(ACME).fail(code, "possibly_accepted", word=True) is None, "a turn is not taken twice"
+
+
+def test_what_a_vendor_says_of_asking_it_again_leaves_its_pause_as_it_is() -> None:
+    message = Message(ACME, ACME_SMALL)
+    assert message.fail("upstream_rate_limited", hint=2.0, word=True) == (ACME, 2.0)
 
 
 def test_a_target_that_allows_no_retries_is_asked_once() -> None:
