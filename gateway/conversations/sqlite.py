@@ -36,6 +36,7 @@ class SqliteStore:
         self, worker: Worker, file: SqliteFile, tables: SqliteTables, interrupted: int, busy_timeout: float
     ) -> None:
         self._worker = worker
+        worker.together = tables.together
         self._file = file
         self._tables = tables
         self._busy_timeout = busy_timeout

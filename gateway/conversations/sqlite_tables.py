@@ -1,7 +1,7 @@
 """What the SQLite store keeps, and every query that reads or writes it.
 
-Called by one thread; a call is one transaction. Its errors are SQLite's and msgspec's own (`FAULTS`), and those of the
-port. Beside the tables it knows
+Called by one thread. What a call writes is one transaction, or part of one (see `sqlite_transactions`). Its errors are
+SQLite's and msgspec's own (`FAULTS`), and those of the port. Beside the tables it knows
 
     started   the answers whose start is stored and whose ending is not
     lost      endings that could not be stored: such an answer reads as failed, and its conversation as incomplete,
@@ -9,8 +9,9 @@ port. Beside the tables it knows
 """
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -31,7 +32,9 @@ from gateway.conversations.ledger import (
     no_such_message,
     write_cursor,
 )
+from gateway.conversations.sqlite_transactions import Transactions
 from gateway.conversations.store import Binding, BindingKey, Bindings, Conversation, Ending, Named, StoredFile
+from gateway.conversations.worker import Outcome, Work
 
 FAULTS = (sqlite3.Error, msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError)
 """What the engine raises where it cannot write, and what a damaged row makes of being read."""
@@ -45,6 +48,7 @@ _Row = tuple[Any, ...]
 class SqliteTables:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._transactions = Transactions(connection, after_commit=self.store_lost)
         self._started: set[str] = set()
         self._lost: dict[str, Message] = {}
         self._tenths = -1
@@ -61,7 +65,7 @@ class SqliteTables:
 
         Whether a vendor has heard the question, nobody knows.
         """
-        with self._transaction():
+        with self._transactions.one():
             running = self._all("SELECT body, position FROM messages WHERE status = 'running'")
             for body, position in running:
                 answer = _decode_message(body)
@@ -70,7 +74,7 @@ class SqliteTables:
         return len(running)
 
     def create(self, conversation: Conversation) -> None:
-        with self._transaction():
+        with self._transactions.one():
             self._insert(conversation)
 
     def conversation(self, conversation_id: str, owner: str) -> Conversation:
@@ -116,22 +120,22 @@ class SqliteTables:
         return Named(conversation_id, fingerprint, running if running in self._started else None)
 
     def delete(self, conversation_id: str, owner: str) -> None:
-        with self._transaction():
+        with self._transactions.one():
             self._check_owner(conversation_id, owner)
             self._connection.execute("DELETE FROM conversations WHERE id = ?", (conversation_id,))
 
     def begin(self, conversation: Conversation, messages: list[Message]) -> None:
-        with self._transaction():
+        with self._transactions.one():
             self._insert(conversation)
             self._append(conversation.id, messages)
-        self._started.add(messages[-1].id)
+        self._start(messages[-1].id)
 
     def resume(self, conversation_id: str, owner: str, messages: list[Message]) -> Bindings:
-        with self._transaction():
+        with self._transactions.one():
             self._check_owner(conversation_id, owner)
             self._append(conversation_id, messages)
             bindings = self._read_bindings(conversation_id)
-        self._started.add(messages[-1].id)
+        self._start(messages[-1].id)
         return bindings
 
     def end(self, conversation_id: str, ending: Ending) -> None:
@@ -139,14 +143,16 @@ class SqliteTables:
         if answer.id not in self._started:
             return
         self._started.remove(answer.id)
+        self._transactions.if_undone(partial(self._started.add, answer.id))
         try:
-            with self._transaction():
+            with self._transactions.one():
                 self._store(answer)
                 self._touch(conversation_id, answer, ending.fingerprint)
                 for key, binding in ending.bindings.items():
                     self._set_binding(conversation_id, key, binding)
         except Exception:
-            self._lost[conversation_id] = _without_answer(answer)
+            if not self._transactions.is_shared:
+                self._lost[conversation_id] = _without_answer(answer)
             raise
 
     def messages(self, conversation_id: str, owner: str, limit: int, behind: MessagePlace) -> Page[Message]:
@@ -176,12 +182,12 @@ class SqliteTables:
         return self._read_bindings(conversation_id)
 
     def bind(self, conversation_id: str, key: BindingKey, binding: Binding | None) -> None:
-        with self._transaction():
+        with self._transactions.one():
             self._check_known(conversation_id)
             self._set_binding(conversation_id, key, binding)
 
     def keep_files(self, files: list[StoredFile]) -> list[StoredFile]:
-        with self._transaction():
+        with self._transactions.one():
             return [self._keep_file(file) for file in files]
 
     def files(self, conversation_id: str, owner: str) -> list[StoredFile]:
@@ -201,12 +207,12 @@ class SqliteTables:
             self._connection.execute("COMMIT")
             self._lost.clear()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
-            yield
-        self.store_lost()
+    def together(self, works: Sequence[Work]) -> Sequence[Outcome]:
+        return self._transactions.together(works)
+
+    def _start(self, answer_id: str) -> None:
+        self._started.add(answer_id)
+        self._transactions.if_undone(partial(self._started.discard, answer_id))
 
     def _one(self, query: str, *values: object) -> _Row | None:
         row: _Row | None = self._connection.execute(query, values).fetchone()

@@ -65,7 +65,7 @@ def vendor_error(
 
 
 _SHOULD_RETRY = {"true": True, "false": False}
-"""`x-should-retry`, by which OpenAI, Anthropic and servers like them overrule what their clients make of a status."""
+"""`x-should-retry`, by which some servers overrule what their official clients make of a status."""
 
 _SHOWABLE = re.compile(r"[\x21-\x7e]{1,128}")
 
