@@ -14,7 +14,7 @@ after commit as well. Nothing of a failed attempt reaches the next: each has its
 before its first content event was held back (see `answer`). Times are seconds of a monotonic clock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Literal, Protocol
 
@@ -521,7 +521,8 @@ class Core:
         feed = translator.feed
         before = now if attempt.first_event is None else attempt.last_event
         try:
-            for index, record in enumerate(records):
+            rest = iter(records)
+            for record in rest:
                 for event in feed(record):
                     if type(event) is TextDelta and answer.flows:
                         answer.take_text(event)
@@ -529,7 +530,7 @@ class Core:
                     else:
                         self._consume(event, now)
                         if self.epoch != epoch:
-                            self._count_after_terminal(records[index + 1 :])
+                            self._count_after_terminal(rest)
                             return
             answer.check_size()
             self._attempt.longest_gap = max(self._attempt.longest_gap, attempt.last_event - before)
@@ -577,7 +578,7 @@ class Core:
             named = msgspec.structs.replace(event, vendor=self.target.vendor)
             self.answer.take(named, self._try.translator.model, now)
 
-    def _count_after_terminal(self, records: Sequence[Record]) -> None:
+    def _count_after_terminal(self, records: Iterator[Record]) -> None:
         if self.do == "done" and self.outcome == "completed":
             with suppress(Exception):
                 for record in records:

@@ -30,13 +30,17 @@ class ClientGone(Exception):
     """The client closed its connection."""
 
 
+class _Stream(web.StreamResponse):
+    _send_headers_immediately = False  # but in one write with the first bytes
+
+
 class Downstream:
     """aiohttp writes the head and the end; in between each batch of frames is one chunk, written to the transport."""
 
     def __init__(self, request: web.Request, content_type: str, headers: dict[str, str]) -> None:
         self._request = request
         self._protocol = request.protocol
-        self._response = web.StreamResponse(headers={"Content-Type": content_type, **STREAM_HEADERS, **headers})
+        self._response = _Stream(headers={"Content-Type": content_type, **STREAM_HEADERS, **headers})
         self._writer: StreamWriter | None = None
         self._transport: asyncio.Transport | None = None
 

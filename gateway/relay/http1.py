@@ -27,6 +27,7 @@ MAX_TRAILERS = 16 * 1024
 
 _SIZES = {b"%x" % size: size for size in range(1, 4096)}
 """The sizes that nearly all chunks have, as they are written."""
+_LAST = b"0\r\n\r\n"
 _HEX = re.compile(rb"[0-9A-Fa-f]{1,15}")
 _SPACED_NAME = re.compile(rb"\n[^:\r\n]*[ \t]:")
 _DIGITS = re.compile(r"[0-9]{1,18}")
@@ -139,14 +140,30 @@ class Chunked:
             data, self._line = self._line + data, b""
         pieces: list[bytes] = []
         try:
-            self._cut_up(data, pieces)
+            self._cut_up(self._cut_whole(data, pieces), pieces)
         except Unreadable as error:
             error.before = b"".join(pieces)
             raise
         self._is_between = not (self._line or self._left or self._after_data or self._trailers is not None)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def _cut_whole(self, data: bytes, pieces: list[bytes]) -> bytes:
+        """Takes the whole chunks of usual sizes at the front; what is left."""
+        position = 0
+        while self._is_between and (end := data.find(b"\r\n", position)) > 0:
+            begin = end + 2
+            behind = begin + _SIZES.get(data[position:end], len(data))
+            if data[behind : behind + 2] != b"\r\n":
+                break
+            pieces.append(data[begin:behind])
+            position = behind + 2
+        return data[position:]
+
     def _cut_up(self, data: bytes, pieces: list[bytes]) -> None:
+        if data == _LAST and self._is_between:
+            self._trailers = 0
+            self.is_whole = True
+            return
         position = 0
         while position < len(data):
             if self.is_whole:

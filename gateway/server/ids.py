@@ -5,9 +5,10 @@ ids.uuid()       a version 4 UUID as text (RFC 9562, 5.4)
 """
 
 import os
-from uuid import UUID
 
 BATCH = 4096
+VARIANTS = "89ab"
+"""What the first digit of the fourth group may be: two of its bits are fixed."""
 
 
 class Ids:
@@ -19,7 +20,9 @@ class Ids:
         return f"{prefix}_{self._take(12).hex()}"
 
     def uuid(self) -> str:
-        return str(UUID(bytes=self._take(16), version=4))
+        digits = self._take(16).hex()
+        variant = VARIANTS[int(digits[16], 16) & 3]
+        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
     def _take(self, count: int) -> bytes:
         """Random bytes of which none is handed out twice."""

@@ -76,6 +76,31 @@ async def test_a_stream_that_is_over_at_its_start_is_written_at_once() -> None:
         assert (await client.read_until(b"0\r\n\r\n")).endswith(b"\r\n\r\n7\r\nid: 0\n\n\r\n0\r\n\r\n")
 
 
+@pytest.mark.parametrize("is_over", [False, True])
+async def test_the_head_and_the_first_bytes_are_one_write(monkeypatch: pytest.MonkeyPatch, *, is_over: bool) -> None:
+    writes: list[bytes] = []
+
+    async def handle(downstream: Downstream, asked: web.Request) -> web.StreamResponse:
+        transport = asked.transport
+        assert transport is not None
+        write = transport.write
+
+        def look_at(data: bytes) -> None:
+            writes.append(data)
+            write(data)
+
+        monkeypatch.setattr(transport, "write", look_at)
+        if not is_over:
+            downstream.write(b"id: 0\n\n")
+        return await downstream.end(b"id: 1\n\n", 1)
+
+    async with serving(handle) as url, RawClient(url) as client:
+        await client.send(ASK)
+        await client.read_until(b"0\r\n\r\n")
+    assert len(writes) == (1 if is_over else 2)
+    assert writes[0].startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 async def test_a_client_of_http_1_0_gets_no_chunks() -> None:
     async def handle(downstream: Downstream, _: web.Request) -> web.StreamResponse:
         downstream.write(b"id: 0\n\n")

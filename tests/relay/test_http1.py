@@ -297,6 +297,12 @@ def test_a_chunked_body_that_breaks_the_rules_is_refused(
         read(loop, [CHUNKED, *(data[start : start + size] for start in range(0, len(data), size))])
 
 
+@pytest.mark.parametrize("behind", [b"5\r\nhello\r\n", b"0\r\n\r\n", b"\r\n", b"x"])
+def test_bytes_behind_a_last_chunk_that_came_alone_are_refused(loop: asyncio.AbstractEventLoop, behind: bytes) -> None:
+    with pytest.raises(Unreadable, match="bytes behind the last chunk"):
+        read(loop, [CHUNKED, b"5\r\nhello\r\n", b"0\r\n\r\n", behind])
+
+
 @pytest.mark.parametrize("size", [1, 7, 2**20])
 def test_bytes_behind_a_body_of_known_length_are_refused(loop: asyncio.AbstractEventLoop, size: int) -> None:
     data = b"hello!"
