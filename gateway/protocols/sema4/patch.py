@@ -20,7 +20,9 @@ from gateway.protocols.sema4 import wire
 
 MAX_DEPTH = 64
 MAX_WORK = 16 * 1024 * 1024
-"""Characters and values that all patches of one run may put into its messages."""
+"""Characters that all patches of one run may put into its messages; a value costs as much as `VALUE` of them."""
+
+VALUE = 16
 
 SHIFTED_AT_ONCE = 64
 """Entries of a list that move in the time that one value takes."""
@@ -217,7 +219,7 @@ class Document:
         return parent[key]
 
     def _shift(self, entries: list[Any], index: int) -> None:
-        self._budget.spend(1 + (len(entries) - index) // SHIFTED_AT_ONCE)
+        self._budget.spend(VALUE * (1 + (len(entries) - index) // SHIFTED_AT_ONCE))
 
 
 def parse_pointer(path: str) -> Path:
@@ -268,16 +270,16 @@ def _index(name: str, highest: int) -> int:
 
 
 def _weigh(value: Any, depth: int) -> int:
-    """Characters and values in it. Raises `Malformed` for what lies deeper than anything of use."""
+    """What it costs to put in. Raises `Malformed` for what lies deeper than anything of use."""
     if depth > MAX_DEPTH:
         raise Malformed("a value that is too deep")
     if isinstance(value, dict):
-        return 1 + sum(len(name) + _weigh(inner, depth + 1) for name, inner in value.items())
+        return VALUE + sum(len(name) + _weigh(inner, depth + 1) for name, inner in value.items())
     if isinstance(value, list):
-        return 1 + sum(_weigh(inner, depth + 1) for inner in value)
+        return VALUE + sum(_weigh(inner, depth + 1) for inner in value)
     if isinstance(value, str):
-        return 1 + len(value)
-    return 1 + (value.size if isinstance(value, Growing) else 0)
+        return VALUE + len(value)
+    return VALUE + (value.size if isinstance(value, Growing) else 0)
 
 
 def _is_same(one: Any, other: Any) -> bool:
