@@ -5,16 +5,16 @@ PORT ?= 8080
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
-# Sweeps, and tests of the whole from outside: without coverage, which would double their time.
-UNCOUNTED := tests/relay/test_sweeps.py tests/relay/test_failover_sweep.py tests/relay/test_general_sweep.py \
-	tests/faults tests/failover tests/vendors tests/benchmarks tests/conversations tests/cli \
+# Tests of the whole from outside: without coverage, which would double their time.
+UNCOUNTED := tests/faults tests/failover tests/vendors tests/benchmarks tests/conversations tests/cli \
 	tests/protocols/test_matrix.py
+SWEEPS := tests/relay/test_sweeps.py tests/relay/test_failover_sweep.py tests/relay/test_general_sweep.py
 WHOLE := gateway/canonical/*,gateway/framing/*,gateway/protocols/*
 STRANGERS := .acceptance/clients/installed .acceptance/servers/installed tests/acceptance/node/node_modules/installed
 READY := import urllib.request as u; u.build_opener(u.ProxyHandler({})).open("http://127.0.0.1:$(PORT)/readyz", timeout=1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format acceptance programs bench soak clean
+.PHONY: help run test sweeps lint format acceptance programs bench soak clean
 
 help: ## this list
 	@echo "make TARGET [PORT=$(PORT)] [PYTHON=$(PYTHON)]"
@@ -38,9 +38,12 @@ run: $(INSTALLED) ## the gateway on 127.0.0.1:PORT with simulated vendors; Ctrl-
 
 test: $(INSTALLED) ## all tests that need no other program, with coverage
 	$(BIN)/coverage erase
-	$(BIN)/pytest -n 3 $(UNCOUNTED:%=--ignore=%) --cov --cov-report=term --cov-fail-under=90
+	$(BIN)/pytest -n 3 $(UNCOUNTED:%=--ignore=%) $(SWEEPS:%=--ignore=%) --cov --cov-report=term --cov-fail-under=90
 	$(BIN)/coverage report --include='$(WHOLE)' --fail-under=100
 	$(BIN)/pytest -n 4 $(UNCOUNTED)
+
+sweeps: $(INSTALLED) ## every byte of every stream, and many more examples of each property test
+	$(BIN)/pytest -n 4 -m "sweep or hypothesis" --hypothesis-profile=thorough
 
 lint: $(INSTALLED) ## formatting, ruff, mypy
 	$(BIN)/ruff format --check .

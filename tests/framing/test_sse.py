@@ -184,6 +184,7 @@ def in_chunks(data: bytes, size: int) -> list[bytes]:
     return [data[start : start + size] for start in range(0, len(data), size)]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     "make",
     [

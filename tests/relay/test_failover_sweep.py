@@ -31,6 +31,8 @@ from gateway.routing.rules import MidStream, TargetRules
 from tests.support.exchanges import DESCRIPTORS, PACE, Exchange, example, examples
 from tests.support.play import SILENCE, STARTED, Played, Question, answers, body_of, check, cut, play
 
+pytestmark = pytest.mark.sweep
+
 POLICIES: tuple[MidStream, ...] = ("fail", "restart", "continue")
 ENDINGS: dict[str, tuple[Step, ...]] = {"clean": (), "reset": (Reset(),), "silence": (SILENCE,)}
 

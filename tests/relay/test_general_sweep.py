@@ -16,6 +16,8 @@ from tests.support.doors import DOORS
 from tests.support.exchanges import Exchange
 from tests.support.play import SILENCE, STREAM, check, cut, in_pieces
 
+pytestmark = pytest.mark.sweep
+
 HERE = Path(__file__).parents[1] / "protocols"
 
 TERMINALS = {

@@ -341,6 +341,7 @@ GROWING: dict[str, tuple[bytes, bytes, int]] = {
 }
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize(("begin", "data", "size"), GROWING.values(), ids=GROWING)
 def test_twice_the_bytes_take_about_twice_the_time(
     loop: asyncio.AbstractEventLoop, begin: bytes, data: bytes, size: int

@@ -15,6 +15,8 @@ from tests.support.exchanges import PACE, PATIENT, Exchange, example, examples, 
 from tests.support.play import SILENCE, Played, Vendor, answers, body_of, check, cut, in_pieces, split
 from tests.support.spoil import spoilt_bytes, spoilt_json
 
+pytestmark = pytest.mark.sweep
+
 Find = Callable[[], Exchange]
 
 every_exchange = pytest.mark.parametrize(

@@ -77,6 +77,7 @@ def test_a_text_without_tags_is_left_as_it_is(text: str, cut: int) -> None:
     assert "".join(piece for kind, piece in told if kind == "text") == text
 
 
+@pytest.mark.sweep
 def test_details_are_joined_in_linear_time() -> None:
     details = Details()
     began = process_time()
