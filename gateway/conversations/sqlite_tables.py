@@ -11,6 +11,7 @@ SQLite's and msgspec's own (`FAULTS`), and those of the port. Beside the tables 
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from math import ceil
 from typing import Any
@@ -56,7 +57,7 @@ class SqliteTables:
     def wait_at_most(self, seconds: float) -> None:
         """How long calls wait where another process has locked the file; in tenths, so that it seldom changes."""
         tenths = max(0, ceil(seconds * 10))
-        if tenths != self._tenths:
+        if tenths != self._tenths and not self._transactions.is_open:
             self._connection.execute(f"PRAGMA busy_timeout = {tenths * 100}")
             self._tenths = tenths
 
@@ -126,14 +127,17 @@ class SqliteTables:
 
     def begin(self, conversation: Conversation, messages: list[Message]) -> None:
         with self._transactions.one():
-            self._insert(conversation)
-            self._append(conversation.id, messages)
+            used_at = max(conversation.updated_at, _when(messages[-1]))
+            self._insert(replace(conversation, updated_at=used_at))
+            self._append(conversation.id, messages, 0)
         self._start(messages[-1].id)
 
     def resume(self, conversation_id: str, owner: str, messages: list[Message]) -> Bindings:
         with self._transactions.one():
             self._check_owner(conversation_id, owner)
-            self._append(conversation_id, messages)
+            ((last,),) = self._all("SELECT max(position) FROM messages WHERE conversation_id = ?", conversation_id)
+            self._append(conversation_id, messages, 0 if last is None else last + 1)
+            self._touch(conversation_id, messages[-1], fingerprint=None)
             bindings = self._read_bindings(conversation_id)
         self._start(messages[-1].id)
         return bindings
@@ -258,16 +262,15 @@ class SqliteTables:
             raise is_running()
         self._connection.execute("UPDATE conversations SET alias = NULL WHERE id = ?", (found.conversation_id,))
 
-    def _append(self, conversation_id: str, messages: list[Message]) -> None:
-        ((last,),) = self._all("SELECT max(position) FROM messages WHERE conversation_id = ?", conversation_id)
+    def _append(self, conversation_id: str, messages: list[Message], position: int) -> None:
+        """From that position on."""
         self._connection.executemany(
             "INSERT INTO messages (id, conversation_id, position, status, body) VALUES (?, ?, ?, ?, ?)",
             [
                 (message.id, conversation_id, position, message.status, _encode(message))
-                for position, message in enumerate(messages, 0 if last is None else last + 1)
+                for position, message in enumerate(messages, position)
             ],
         )
-        self._touch(conversation_id, messages[-1], fingerprint=None)
 
     def _store(self, message: Message) -> None:
         self._connection.execute(
@@ -278,7 +281,7 @@ class SqliteTables:
         """Where the ending is never stored, no fingerprint is left to match wrongly: the start has cleared it."""
         self._connection.execute(
             "UPDATE conversations SET updated_at = max(updated_at, ?), fingerprint = ? WHERE id = ?",
-            (microseconds(answer.completed_at or answer.created_at), fingerprint, conversation_id),
+            (microseconds(_when(answer)), fingerprint, conversation_id),
         )
 
     def _set_binding(self, conversation_id: str, key: BindingKey, binding: Binding | None) -> None:
@@ -347,6 +350,11 @@ class SqliteTables:
             "SELECT vendor, scope, body FROM bindings WHERE conversation_id = ? ORDER BY rowid", conversation_id
         )
         return {BindingKey(vendor, scope): _decode_binding(body) for vendor, scope, body in rows}
+
+
+def _when(answer: Message) -> datetime:
+    """The latest that is known of it."""
+    return answer.completed_at or answer.created_at
 
 
 def _without_answer(answer: Message) -> Message:

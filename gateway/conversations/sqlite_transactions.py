@@ -25,6 +25,11 @@ class Transactions:
     def is_shared(self) -> bool:
         return self._shared is not None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a shared transaction has the file already, so that none of its calls waits for a lock."""
+        return self._shared is not None and self._shared.is_open
+
     @contextmanager
     def one(self) -> Iterator[None]:
         if self._shared is not None:
