@@ -181,6 +181,7 @@ def test_the_metrics_table_has_every_metric_with_its_labels() -> None:
     metrics.unknown_vendor_events("p")
     metrics.notice("p", "text_corrected")
     metrics.omitted("d", "data", 1)
+    metrics.ignored("p", "metadata")
     metrics.request("/metrics", 200)
     exposed = text_string_to_metric_families(metrics.exposition()[0].decode())
     ours = [family for family in exposed if family.name.startswith("gateway_")]

@@ -9,7 +9,7 @@ from gateway.canonical.blocks import Blocks
 from gateway.canonical.errors import GatewayError
 from gateway.canonical.events import MessageStarted
 from gateway.canonical.message import FilePart, ImagePart, InputResponsePart, Message, ToolResultPart
-from gateway.canonical.turn import AskPart, MessageRequest, Turn
+from gateway.canonical.turn import AskPart, MessageRequest, Parameters, Turn
 from gateway.conversations.store import Binding, BindingKey, StoredFile
 from gateway.framing.typed import UNREADABLE, explain
 from gateway.protocols.base import Descriptor, Translator
@@ -155,6 +155,18 @@ class Asked:
     def is_secret(self, target: Target, text: str) -> bool:
         return any(secret in text for secret in self._relay.vendor(target.vendor).credentials.values())
 
+    def ignored(self, target: Target) -> list[str]:
+        """What is asked for and has no effect there: `parameters.seed`, `metadata`, `openai_chat.logprobs`."""
+        request, can = self.request, self._protocols[target.protocol].capabilities
+        names = [name for name in ("user_id", "metadata") if getattr(request, name) and can[name] == "ignored"]
+        if request.parameters is not None and can["parameters"] == "ignored":
+            names += [f"parameters.{name}" for name in _given(request.parameters)]
+        for protocol, options in self._options.items():
+            if protocol != target.protocol:
+                given = request.vendor_options[protocol]
+                names += [f"{protocol}.{name}" for name in options.__struct_encode_fields__ if name in given]
+        return names
+
     def binding_key(self, target: Target) -> BindingKey:
         """Asked of the protocol once, so that what it said of a target holds to the end."""
         key = self._keys.get(id(target))
@@ -207,6 +219,10 @@ class Asked:
         """Raises `not_found` for a file that the conversation has not."""
         known = {file.id: file for file in self._known.files}
         self._parts = [_named(part, f"$.content[{number}].file_id", known) for number, part in enumerate(self._parts)]
+
+
+def _given(parameters: Parameters) -> list[str]:
+    return [name for name in parameters.__struct_fields__ if getattr(parameters, name) not in (None, [])]
 
 
 def _named(part: AskPart, path: str, known: Mapping[str, StoredFile]) -> AskPart:

@@ -43,6 +43,9 @@ class Reporter:
             metrics.catch_up(vendor=told.vendor, characters=missed.size, turns_left_out=missed.left_out)
         for kind, count in core.answer.omitted.items():
             metrics.omitted(self._dialect, kind, count)
+        ignored = ask.ignored(core.target)
+        for option in ignored:
+            metrics.ignored(core.target.protocol, option)
         for bug in core.bugs:
             metrics.unhandled_error()
             self._gateway.log.error("unhandled", request_id=ask.request_id, exc_info=bug)
@@ -57,7 +60,7 @@ class Reporter:
             first_text=timing.first_text,
             heartbeats=core.answer.heartbeats,
         )
-        self._write_access_line(core, ask, owner, timing, client_gone=client_gone)
+        self._write_access_line(core, ask, owner, timing, ignored=ignored, client_gone=client_gone)
 
     def report_stored(self, ask: Asked, stored: "asyncio.Future[None]") -> None:
         """The client has its answer already, so a store that fails is for the log and the metrics."""
@@ -119,7 +122,9 @@ class Reporter:
             **vendors_words(error),
         )
 
-    def _write_access_line(self, core: Core, ask: Asked, owner: str, timing: _Timing, *, client_gone: bool) -> None:
+    def _write_access_line(
+        self, core: Core, ask: Asked, owner: str, timing: _Timing, *, ignored: list[str], client_gone: bool
+    ) -> None:
         error = core.error
         self._gateway.log.info(
             "message",
@@ -138,6 +143,7 @@ class Reporter:
             client_gone=client_gone,
             attempts=len(core.attempts) + len(core.beside),
             events=len(core.answer.log),
+            ignored=",".join(ignored) or None,
             duration=timing.total,
             first_event=timing.first_event,
             first_text=timing.first_text,

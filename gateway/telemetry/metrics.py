@@ -153,6 +153,9 @@ class Metrics:
         self._omitted = self._counter(
             "gateway_omitted_events", "Events that a client's dialect has no words for.", ("dialect", "event")
         )
+        self._ignored = self._counter(
+            "gateway_ignored_options", "What messages asked for that has no effect there.", ("protocol", "option")
+        )
         self._notices = self._counter("gateway_notices", "Oddities in what vendors sent.", ("protocol", "kind"))
         self._requests = self._counter("gateway_http_requests", "Requests answered.", ("handler", "status_class"))
         self._errands = self._counter(
@@ -269,6 +272,9 @@ class Metrics:
 
     def omitted(self, dialect: str, event: str, count: int) -> None:
         self._omitted.add(dialect, event, count=count)
+
+    def ignored(self, protocol: str, option: str) -> None:
+        self._ignored.add(protocol, option)
 
     def notice(self, protocol: str, kind: str, count: int = 1) -> None:
         self._notices.add(protocol, kind, count=count)

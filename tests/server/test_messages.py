@@ -222,6 +222,40 @@ async def test_the_access_line_and_the_metrics_tell_of_each_message_once(tmp_pat
         assert await gateway.samples("gateway_open_streams") == {(): 0}
 
 
+async def test_what_is_asked_for_in_vain_is_counted_and_logged_by_its_name(tmp_path: Path) -> None:
+    asked = {
+        "content": "Hi",
+        "user_id": "u-1",
+        "metadata": {"team": "blue"},
+        "parameters": {"seed": 7, "temperature": 0.5},
+        "vendor_options": {"openai_chat": {"top_k": 3, "verbosity": "low"}, "chatbase": {}},
+    }
+    async with serving(tmp_path, DEMO) as gateway:
+        for route in ("hardwire", "chatbase"):
+            await gateway.post({**asked, "route": route})
+        await gateway.post({"content": "Hi", "route": "hardwire"})
+        assert await gateway.samples("gateway_ignored_options_total") == {
+            ("user_id", "hardwire"): 1,
+            **{
+                (option, protocol): 1
+                for protocol in ("hardwire", "chatbase")
+                for option in (
+                    "metadata",
+                    "parameters.seed",
+                    "parameters.temperature",
+                    "openai_chat.top_k",
+                    "openai_chat.verbosity",
+                )
+            },
+        }
+        given = "parameters.temperature,parameters.seed,openai_chat.verbosity,openai_chat.top_k"
+        assert [line["ignored"] for line in gateway.log.of("message")] == [
+            f"user_id,metadata,{given}",
+            f"metadata,{given}",
+            None,
+        ]
+
+
 async def test_no_word_of_a_message_or_its_answer_is_logged(tmp_path: Path) -> None:
     asked: dict[str, object] = {"content": "canary", "user_id": "canary", "metadata": {"canary": "canary"}}
     spoken = b'data: {"type":"content","delta":"canary"}\n\n'
