@@ -13,6 +13,9 @@ WHOLE := gateway/canonical/*,gateway/framing/*,gateway/protocols/*
 STRANGERS := .acceptance/clients/installed .acceptance/servers/installed tests/acceptance/node/node_modules/installed
 READY := import urllib.request as u; u.build_opener(u.ProxyHandler({})).open("http://127.0.0.1:$(PORT)/readyz", timeout=1)
 
+# With it each process would compile all that it imports, and pytest rewrite all its files: half of the tests' time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run test sweeps lint format acceptance programs bench soak clean
 

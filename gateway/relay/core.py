@@ -661,12 +661,12 @@ class Core:
         elif response is not None and response.is_refusal:
             if now - response.answered_at >= REFUSAL_GRACE:
                 self._refuse(response, now)
-        elif now - self._attempt.started >= deadlines.total:
-            self._time_out("the vendor took too long in all", "total_timeout", now)
         elif self.do == "call" and attempt.is_connecting and now - attempt.called_at >= deadlines.connect:
             self._time_out("the vendor could not be reached in time", "connect_timeout", now)
         elif attempt.first_event is None and now - self._attempt.started >= deadlines.first_event:
             self._time_out("the vendor did not begin to answer in time", "first_event_timeout", now)
+        elif now - self._attempt.started >= deadlines.total:
+            self._time_out("the vendor took too long in all", "total_timeout", now)
         elif attempt.first_event is not None and now - attempt.last_event >= deadlines.idle:
             self._time_out("the vendor fell silent", "idle_timeout", now)
 

@@ -156,7 +156,7 @@ class Asked:
         return any(secret in text for secret in self._relay.vendor(target.vendor).credentials.values())
 
     def ignored(self, target: Target) -> list[str]:
-        """What is asked for and has no effect there: `parameters.seed`, `metadata`, `openai_chat.logprobs`."""
+        """What is asked for and has no effect there: `parameters.seed`, or an option behind its protocol's name."""
         request, can = self.request, self._protocols[target.protocol].capabilities
         names = [name for name in ("user_id", "metadata") if getattr(request, name) and can[name] == "ignored"]
         if request.parameters is not None and can["parameters"] == "ignored":

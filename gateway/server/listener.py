@@ -1,7 +1,9 @@
 """aiohttp's HTTP/1.1 server with what it lacks: a deadline for a request's head, and our shape for unreadable requests.
 
 A connection that sends no whole request head within `header_deadline` seconds gets a 408 and is closed, however many
-bytes it drips; no handler runs for it. Between two requests the keep-alive deadline holds.
+bytes it drips; no handler runs for it. What it sends behind that is passed over for a moment: the kernel resets a
+connection that is closed before all was read, and the client might lose the answer. Between two requests the keep-alive
+deadline holds.
 """
 
 import asyncio
@@ -20,7 +22,7 @@ KEEPALIVE = 75.0
 """Seconds; longer than the 60 s that balancers commonly keep idle connections."""
 
 LINGER = 1.0
-"""Seconds that the rest of a refused body is read, so that the client can read the refusal."""
+"""Seconds that the rest of a refused request is read, so that the client can read the refusal."""
 
 CLOSING = 5.0
 """Seconds that handlers may take to end once their streams were ended."""
@@ -32,7 +34,7 @@ OnLate = Callable[[], None]
 
 
 class DeadlineHandler(RequestHandler):
-    __slots__ = ("_deadline", "_deadline_handle", "_dialect", "_on_late")
+    __slots__ = ("_deadline", "_deadline_handle", "_dialect", "_is_late", "_on_late")
 
     def __init__(
         self, manager: web.Server, dialect: Dialect, deadline: float, on_late: OnLate, **settings: Any
@@ -42,6 +44,7 @@ class DeadlineHandler(RequestHandler):
         self._deadline = deadline
         self._on_late = on_late
         self._deadline_handle: asyncio.TimerHandle | None = None
+        self._is_late = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
@@ -49,6 +52,8 @@ class DeadlineHandler(RequestHandler):
         self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
+        if self._is_late:
+            return
         before = self._request_count
         super().data_received(data)
         if self._request_count > before:
@@ -94,7 +99,9 @@ class DeadlineHandler(RequestHandler):
         head = f"HTTP/1.1 {told.status} Request Timeout\r\nContent-Length: {len(told.body)}\r\nConnection: close\r\n"
         fields = "".join(f"{name}: {value}\r\n" for name, value in told.headers.items())
         self.transport.write((head + fields + "\r\n").encode() + told.body)
-        self.force_close()
+        self.transport.write_eof()
+        self._is_late = True
+        self._deadline_handle = self._loop.call_later(LINGER, self.force_close)
 
 
 class Listener(web.Server):

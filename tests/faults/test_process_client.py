@@ -437,6 +437,28 @@ async def test_a_head_that_comes_a_byte_a_second_and_a_silent_connection_get_a_4
         assert [line["event"] for line in gateway.lines if line["event"] == "message"] == []
 
 
+async def test_what_comes_behind_a_408_neither_takes_it_from_the_client_nor_is_answered(tmp_path: Path) -> None:
+    async with served(tmp_path, "http://127.0.0.1:9") as gateway, RawClient(gateway.url) as client:
+        await client.send(b"GET /healthz HT")
+        await asyncio.sleep(1.4)
+        await client.send(b"TP/1.1\r\nHost: localhost\r\n\r\n")
+        await asyncio.sleep(0.2)
+        answer = await client.read_all(within=3)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert answer.count(b"HTTP/1.1") == 1
+
+
+async def test_clients_that_go_on_sending_a_head_can_read_their_408(tmp_path: Path) -> None:
+    async with served(tmp_path, "http://127.0.0.1:9") as gateway, contextlib.AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(RawClient(gateway.url)) for _ in range(300)]
+        dripping = [asyncio.create_task(client.drip(b"GET /" + b"a" * 1000, every=0.01)) for client in clients]
+        answers = await asyncio.gather(*(client.read_all() for client in clients))
+        for task in dripping:
+            task.cancel()
+        await asyncio.gather(*dripping, return_exceptions=True)
+        assert {answer.partition(b"\r\n")[0] for answer in answers} == {b"HTTP/1.1 408 Request Timeout"}
+
+
 async def test_half_a_head_behind_an_answered_request_is_not_waited_for_longer(tmp_path: Path) -> None:
     async with served(tmp_path, "http://127.0.0.1:9") as gateway, RawClient(gateway.url) as client:
         await client.send(request("GET", "/healthz"))

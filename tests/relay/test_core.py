@@ -429,6 +429,12 @@ def test_signing_in_counts_towards_the_first_event() -> None:
     assert (core.do, core.attempts[0].outcome) == ("done", "first_event_timeout")
 
 
+def test_of_deadlines_that_were_all_found_too_late_the_first_is_told() -> None:
+    core = new_core()
+    core.tick(START + 1000)
+    assert (core.do, core.attempts[0].outcome) == ("done", "first_event_timeout")
+
+
 # --- ending
 
 
