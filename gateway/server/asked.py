@@ -158,8 +158,8 @@ class Asked:
     def ignored(self, target: Target) -> list[str]:
         """What is asked for and has no effect there: `parameters.seed`, or an option behind its protocol's name."""
         request, can = self.request, self._protocols[target.protocol].capabilities
-        names = [name for name in ("user_id", "metadata") if getattr(request, name) and can[name] == "ignored"]
-        if request.parameters is not None and can["parameters"] == "ignored":
+        names = [name for name in ("user_id", "metadata") if getattr(request, name) and can.get(name) == "ignored"]
+        if request.parameters is not None and can.get("parameters") == "ignored":
             names += [f"parameters.{name}" for name in _given(request.parameters)]
         for protocol, options in self._options.items():
             if protocol != target.protocol:
