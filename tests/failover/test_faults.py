@@ -534,7 +534,8 @@ AFTER: dict[str, tuple[list[Step], str]] = {
 @pytest.mark.parametrize(("fault", "cause"), AFTER.values(), ids=AFTER)
 @pytest.mark.parametrize("route", ["", RESTART, CONTINUE], ids=["fail", "restart", "continue"])
 async def test_after_content_the_policy_decides(tmp_path: Path, fault: list[Step], cause: str, route: str) -> None:
-    async with running_targets(tmp_path, two([Read(), Write(SAID), *fault], target=QUICK), route=route) as gateway:
+    patient = "deadlines = { connect = 2, first_event = 2, idle = 1, total = 2.5 }"
+    async with running_targets(tmp_path, two([Read(), Write(SAID), *fault], target=patient), route=route) as gateway:
         answer = await gateway.ask()
         shown = said(answer).replace(".", "")
         assert shown == {"": "From acme", RESTART: "Hello", CONTINUE: "From acmeHello"}[route]

@@ -406,7 +406,7 @@ async def test_many_clients_that_do_not_read_cost_bounded_memory_and_no_sibling_
         for _ in range(10):
             began = time.monotonic()
             events = await ask_sibling(gateway)
-            assert time.monotonic() - began < 2.5
+            assert time.monotonic() - began < 10
             assert isinstance(events[-1], MessageCompleted)
         assert gateway.rss() - before < count * MEMORY_OF_SLOW_CLIENT
         await asyncio.gather(*(connection.left(within=20) for connection in connections))
