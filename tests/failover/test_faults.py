@@ -250,7 +250,7 @@ async def test_before_content_a_client_sees_nothing_of_a_vendor_that_fails(
     async with running_targets(tmp_path, vendors, route=fault.route) as gateway:
         began = time.monotonic()
         answer = await gateway.ask(stream=stream)
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 6
         await check_hidden(gateway, answer, fault)
         for connection in gateway.vendors["acme"].connections if "acme" in gateway.vendors else ():
             assert connection.transport.is_closing() or await connection.left(within=1)
@@ -1097,5 +1097,5 @@ async def test_finding_out_what_a_vendor_kept_of_a_turn_takes_no_longer_than_its
         check_unseen(first)
         began = time.monotonic()
         check_unseen(await gateway.ask("Two", conversation_id=first.line["conversation_id"]))
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 6
         assert [each.method for each in gateway.vendors["acme"].requests][:2] == ["POST", "GET"]

@@ -61,7 +61,7 @@ SWITCHED = [*WHOLE[:-1], *WHOLE[1:]]
 RESTART = 'mid_stream = "restart"'
 CONTINUE = 'mid_stream = "continue"'
 
-QUICK = "deadlines = { connect = 0.2, first_event = 0.3, idle = 0.3, total = 0.8 }"
+QUICK = "deadlines = { connect = 0.8, first_event = 0.8, idle = 0.8, total = 1.6 }"
 """Of a target that is to miss them."""
 
 TOUCHY = "breaker = { minimum = 1, ratio = 1.0, jitter = 0 }"
