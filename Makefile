@@ -13,7 +13,7 @@ WHOLE := gateway/canonical/*,gateway/framing/*,gateway/protocols/*
 STRANGERS := .acceptance/clients/installed .acceptance/servers/installed tests/acceptance/node/node_modules/installed
 READY := import urllib.request as u; u.build_opener(u.ProxyHandler({})).open("http://127.0.0.1:$(PORT)/readyz", timeout=1)
 
-# With it each process would compile all that it imports, and pytest rewrite all its files: half of the tests' time.
+# With it each process would compile all that it imports, and pytest rewrite all its files, each time.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
@@ -39,7 +39,7 @@ run: $(INSTALLED) ## the gateway on 127.0.0.1:PORT with simulated vendors; Ctrl-
 	echo; \
 	wait $$gateway
 
-test: $(INSTALLED) ## all tests that need no other program, with coverage
+test: $(INSTALLED) ## the tests that need no other program, with coverage
 	$(BIN)/coverage erase
 	$(BIN)/pytest -n 3 $(UNCOUNTED:%=--ignore=%) $(SWEEPS:%=--ignore=%) --cov --cov-report=term --cov-fail-under=90
 	$(BIN)/coverage report --include='$(WHOLE)' --fail-under=100

@@ -1,7 +1,7 @@
 """The file of the SQLite store: opened for one process, brought to the newest schema, or refused with its path and why.
 
 PATH        the database; WAL, `synchronous=NORMAL`: a crash of the process loses nothing, one of the machine at
-            most the last transactions, never half of one
+            most the last transactions that its kernel had not written yet, never half of one
 PATH.lock   held with `flock` while the file is open, so that no second gateway answers from it; the kernel lets go
             of it when the process dies. A file of its own: closing any descriptor of the database would drop the
             locks that SQLite has on it (sqlite.org/howtocorrupt.html, 2.2, read 2026-11).

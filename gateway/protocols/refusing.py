@@ -2,6 +2,7 @@
 
     refusal            an HTTP refusal -> `GatewayError`, by status where the vendor's own code did not decide
     vendor_error       the same of what a vendor said in a stream
+    should_retry       whether asking again may help, where the vendor says so itself
     showable           an id or a code of a vendor's, as far as it may stand in a header and in an error body
     retry_after ...    seconds to wait, from each header that tells
 
@@ -65,7 +66,7 @@ def vendor_error(
 
 
 _SHOULD_RETRY = {"true": True, "false": False}
-"""`x-should-retry`, by which some servers overrule what their official clients make of a status."""
+"""By which some servers overrule what their official clients make of a status."""
 
 _SHOWABLE = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -103,8 +104,13 @@ def refusal(
     if error.retry_after is None and status == 429:
         error.retry_after = reset_after(headers)
     error.may_be_accepted = status not in REFUSED_BEFORE_READING
-    error.may_be_repeated = _SHOULD_RETRY.get(headers.get("x-should-retry", "").strip().lower())
+    error.may_be_repeated = should_retry(headers)
     return error
+
+
+def should_retry(headers: Headers) -> bool | None:
+    """What a vendor says itself of asking it again (`x-should-retry`); None where it says nothing."""
+    return _SHOULD_RETRY.get(headers.get("x-should-retry", "").strip().lower())
 
 
 def retry_after(headers: Headers) -> float | None:

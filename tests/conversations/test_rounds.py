@@ -3,8 +3,7 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,11 +15,11 @@ from msgspec.structs import replace
 
 from gateway.canonical.errors import GatewayError
 from gateway.canonical.message import Message, TextPart
-from gateway.conversations.sqlite import SqliteStore
 from gateway.conversations.sqlite_file import SCHEMA
 from gateway.conversations.sqlite_tables import SqliteTables
 from gateway.conversations.store import Binding, BindingKey, Conversation, Ending
 from gateway.conversations.worker import LONGEST_ROUND, Outcome, Work, Worker, one_by_one
+from tests.support.stores import held, opened
 
 NOW = datetime(2026, 11, 2, tzinfo=UTC)
 KEY = BindingKey("acme", "agent-1")
@@ -149,29 +148,9 @@ def test_an_ending_is_not_taken_for_lost_where_only_the_round_failed() -> None:
 # --- the store: what shares a transaction
 
 
-@asynccontextmanager
-async def opened(path: Path) -> AsyncIterator[SqliteStore]:
-    store = await SqliteStore.open(path / "store.db")
-    try:
-        yield store
-    finally:
-        await store.close()
-
-
-@asynccontextmanager
-async def held(store: SqliteStore) -> AsyncIterator[None]:
-    free = threading.Event()
-    holding = store._call(free.wait)
-    try:
-        yield
-    finally:
-        free.set()
-        await holding
-
-
 async def test_messages_that_begin_and_end_together_cost_one_commit(tmp_path: Path) -> None:
     statements: list[str] = []
-    async with opened(tmp_path) as store:
+    async with opened(tmp_path / "store.db") as store:
         await store.begin(conversation("c0"), [question("c0", 0), answer("c0", 0)])
         await store._call(store._tables._connection.set_trace_callback, statements.append)
         async with held(store):
@@ -211,7 +190,7 @@ async def test_a_round_has_an_end() -> None:
 
 
 async def test_each_call_of_a_round_is_told_its_own_outcome(tmp_path: Path) -> None:
-    async with opened(tmp_path) as store:
+    async with opened(tmp_path / "store.db") as store:
         async with held(store):
             asked = [
                 asyncio.ensure_future(store.create(conversation("c0"))),

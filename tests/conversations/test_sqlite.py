@@ -8,8 +8,8 @@ import sqlite3
 import stat
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import Awaitable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import PIPE, Popen
@@ -24,6 +24,7 @@ from gateway.canonical.message import Message, TextPart
 from gateway.canonical.resources import Page, PageOf
 from gateway.conversations.sqlite import SqliteStore
 from gateway.conversations.store import Binding, BindingKey, Conversation, Ending, StoredFile
+from tests.support.stores import held, opened
 
 NOW = datetime(2026, 11, 2, 12, 30, tzinfo=UTC)
 ALL = PageOf(100)
@@ -65,15 +66,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarnin
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "store.db"
-
-
-@asynccontextmanager
-async def opened(path: Path, busy_timeout: float = 2.0) -> AsyncIterator[SqliteStore]:
-    store = await SqliteStore.open(path, busy_timeout=busy_timeout)
-    try:
-        yield store
-    finally:
-        await store.close()
 
 
 async def refused(call: Awaitable[object]) -> tuple[str, str]:
@@ -143,18 +135,6 @@ def child(script: str, path: Path) -> Iterator[Popen[bytes]]:
 def said(process: Popen[bytes]) -> bytes:
     assert process.stdout is not None
     return process.stdout.readline()
-
-
-@asynccontextmanager
-async def held(store: SqliteStore) -> AsyncIterator[None]:
-    """The thread is busy, so that whatever is called meanwhile waits in the queue."""
-    free = threading.Event()
-    holding = store._call(free.wait)
-    try:
-        yield
-    finally:
-        free.set()
-        await holding
 
 
 async def next_write(store: SqliteStore) -> asyncio.Event:

@@ -23,6 +23,7 @@ from gateway.protocols.refusing import (
     header_date,
     refusal,
     retry_after_ms,
+    should_retry,
     showable,
     vendor_error,
 )
@@ -133,7 +134,7 @@ def _words(read: wire.Refusal | wire.Error) -> _Words:
 
 def _tells_when(headers: Headers) -> bool:
     return (
-        headers.get("x-should-retry") == "true"
+        should_retry(headers) is True
         or "retry-after" in headers
         or "retry-after-ms" in headers
         or any(_is_used_up(headers, limit) for limit in _LIMITS)
