@@ -446,6 +446,7 @@ async def test_what_comes_behind_a_408_neither_takes_it_from_the_client_nor_is_a
         answer = await client.read_all(within=3)
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert answer.count(b"HTTP/1.1") == 1
+        assert await samples(gateway, "gateway_http_requests_total") == {'{handler="unread",status_class="4xx"}': 1}
 
 
 async def test_clients_that_go_on_sending_a_head_can_read_their_408(tmp_path: Path) -> None:
