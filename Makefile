@@ -5,10 +5,12 @@ PORT ?= 8080
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
-# Tests of the whole from outside: without coverage, which would double their time.
-UNCOUNTED := tests/faults tests/failover tests/vendors tests/benchmarks tests/conversations tests/cli \
-	tests/protocols/test_matrix.py
+# Each worker collects all tests, also those that it leaves out by their marks.
+PYTEST := $(BIN)/pytest -n 4 --dist worksteal --ignore=tests/acceptance
 SWEEPS := tests/relay/test_sweeps.py tests/relay/test_failover_sweep.py tests/relay/test_general_sweep.py
+# Tests of the whole from outside, which need not be counted: counting takes three times as long.
+OUTSIDE := tests/faults tests/failover tests/vendors tests/benchmarks tests/conversations tests/cli \
+	tests/protocols/test_matrix.py
 WHOLE := gateway/canonical/*,gateway/framing/*,gateway/protocols/*
 STRANGERS := .acceptance/clients/installed .acceptance/servers/installed tests/acceptance/node/node_modules/installed
 READY := import urllib.request as u; u.build_opener(u.ProxyHandler({})).open("http://127.0.0.1:$(PORT)/readyz", timeout=1)
@@ -17,7 +19,7 @@ READY := import urllib.request as u; u.build_opener(u.ProxyHandler({})).open("ht
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run test sweeps lint format acceptance programs bench soak clean
+.PHONY: help run test coverage sweeps lint format acceptance programs bench soak clean
 
 help: ## this list
 	@echo "make TARGET [PORT=$(PORT)] [PYTHON=$(PYTHON)]"
@@ -39,14 +41,16 @@ run: $(INSTALLED) ## the gateway on 127.0.0.1:PORT with simulated vendors; Ctrl-
 	echo; \
 	wait $$gateway
 
-test: $(INSTALLED) ## the tests that need no other program, with coverage
+test: $(INSTALLED) ## the tests that need no other program
+	$(PYTEST) $(SWEEPS:%=--ignore=%)
+
+coverage: $(INSTALLED) ## how much of the code the tests from inside run
 	$(BIN)/coverage erase
-	$(BIN)/pytest -n 3 $(UNCOUNTED:%=--ignore=%) $(SWEEPS:%=--ignore=%) --cov --cov-report=term --cov-fail-under=90
+	$(PYTEST) $(SWEEPS:%=--ignore=%) $(OUTSIDE:%=--ignore=%) --cov --cov-report=term --cov-fail-under=90
 	$(BIN)/coverage report --include='$(WHOLE)' --fail-under=100
-	$(BIN)/pytest -n 4 $(UNCOUNTED)
 
 sweeps: $(INSTALLED) ## every byte of every stream, and many more examples of each property test
-	$(BIN)/pytest -n 4 -m "sweep or hypothesis" --hypothesis-profile=thorough
+	$(PYTEST) -m "sweep or hypothesis" --hypothesis-profile=thorough
 
 lint: $(INSTALLED) ## formatting, ruff, mypy
 	$(BIN)/ruff format --check .
