@@ -2,6 +2,7 @@
 
 Attempt   what the metrics, the log and the store want to know of it
 Try       its moving parts, as long as it runs
+Left      a run that it leaves behind at the vendor
 """
 
 from collections import Counter
@@ -44,6 +45,14 @@ class Attempt(Struct):
         """As a client is told of it where it failed: nothing that a vendor wrote."""
         told: dict[str, object] = {"vendor": self.target.vendor, "cause": self.outcome}
         return told if self.error is None else {**told, "code": self.error.code}
+
+
+class Left(Struct, frozen=True):
+    """A vendor's run that would go on though nobody hears of it any more, and the request that stops it."""
+
+    vendor: str
+    translator: Translator
+    stop: VendorRequest
 
 
 class Try:

@@ -37,7 +37,7 @@ from gateway.framing.record import Record, TooLarge
 from gateway.framing.typed import Malformed
 from gateway.protocols.base import Authorization, Encoder, Headers, Translator, VendorRequest, VendorResponse
 from gateway.relay.answer import Answer, Limits
-from gateway.relay.attempt import Attempt, Try
+from gateway.relay.attempt import Attempt, Left, Try
 from gateway.relay.response import REFUSAL_GRACE, Response, broken, is_compressed, is_wanted, unusable
 from gateway.routing.plan import Ended, Failure, Phase, Plan, Target
 
@@ -133,6 +133,8 @@ class Core:
         self.attempts: list[Attempt] = []
         self.beside: list[Attempt] = []
         """Those of a run that lost the race against this one."""
+        self.left: list[Left] = []
+        """What goes on at vendors that were left, for the driver to stop."""
         self.started_at = now
         self.first_event_at: float | None = None
         self.ended_at: float | None = None
@@ -242,22 +244,12 @@ class Core:
         return self.answer.flush(now)
 
     def cancel(self, reason: Leaving, now: float) -> bytes:
-        """The client left, stopped reading, or asked to stop: the vendor's run is dropped."""
+        """The client left, stopped reading, or asked to stop: the vendor is left."""
         if self.do != "done":
             self._leave_attempt(reason, None, now)
             self.answer.end(MessageCanceled(reason), self._attempt.vendor_ids, self._attempt.model)
             self._be_done("canceled", now)
         return self.answer.flush(now)
-
-    def cancellation(self) -> VendorRequest | None:
-        """What stops the vendor's run of a message that was canceled here, where that would go on without us."""
-        if self.outcome != "canceled" or self._try.phase == "not_sent":
-            return None
-        try:
-            return self.translator.cancel()
-        except Exception as error:  # noqa: BLE001  (a translator may be anybody's)
-            self.bugs.append(error)
-            return None
 
     def abandon(self, error: GatewayError, now: float) -> bytes:
         """Ends the message where even its failure could not be told whole."""
@@ -588,9 +580,21 @@ class Core:
     # Endings.
 
     def _leave_attempt(self, outcome: Cause | Literal["completed"], error: GatewayError | None, now: float) -> None:
-        """The attempt is over; what its translator knows by now is kept."""
+        """The attempt is over before the vendor said so; what its translator knows by now is kept."""
         self._learn(outcome)
         self._settle(outcome, error, now)
+        if self._try.phase != "not_sent":
+            self._leave_run()
+
+    def _leave_run(self) -> None:
+        translator = self._try.translator
+        try:
+            stop = translator.cancel()
+        except Exception as bug:  # noqa: BLE001  (a translator may be anybody's)
+            self.bugs.append(bug)
+        else:
+            if stop is not None:
+                self.left.append(Left(self.target.vendor, translator, stop))
 
     def _settle(self, outcome: Cause | Literal["completed"], error: GatewayError | None, now: float) -> None:
         may_be_accepted = error is None or error.may_be_accepted or self._try.may_have_stored

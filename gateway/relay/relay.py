@@ -15,6 +15,7 @@ from typing import Literal, Self
 
 from gateway.canonical.errors import Cause, GatewayError
 from gateway.protocols.base import Calls, VendorRequest
+from gateway.relay.attempt import Left
 from gateway.relay.core import Core
 from gateway.relay.errands import Errand, Errands, Times
 from gateway.relay.probes import Outcome, Probes
@@ -30,6 +31,9 @@ SWEEP_INTERVAL = 0.5
 
 STOPPING = Times(connect=5.0, answer=5.0, idle=5.0)
 """A vendor's run that is not stopped by then goes on."""
+
+GOODBYE = 1.0
+"""Seconds in which the runs that are left when the process ends may be stopped."""
 
 
 class Relay:
@@ -81,13 +85,11 @@ class Relay:
     def note_left(self, core: Core) -> None:
         self._on_left(core.ask.started.route, core.target.rules.on_disconnect)
 
-    def stop_vendor(self, core: Core) -> None:
-        request = core.cancellation()
-        if request is not None:
-            errand = Errand(self.vendor(core.target.vendor), core.translator, STOPPING)
-            task = asyncio.create_task(self._stop(errand, request))
-            self._stopping.add(task)
-            task.add_done_callback(self._stopping.discard)
+    def stop_vendor(self, left: Left) -> None:
+        errand = Errand(self.vendor(left.vendor), left.translator, STOPPING)
+        task = asyncio.create_task(self._stop(errand, left.stop))
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)
 
     async def _stop(self, errand: Errand, request: VendorRequest) -> None:
         outcome: Cause | Literal["completed"] = "completed"
@@ -114,11 +116,16 @@ class Relay:
             with suppress(asyncio.CancelledError):
                 await self._sweeper
         await self._probes.stop()
+        await self._end_stopping()
+        self.pool.close()
+        await asyncio.sleep(0)  # the transports' own goodbye
+
+    async def _end_stopping(self) -> None:
+        if self._stopping:
+            await asyncio.wait(self._stopping, timeout=GOODBYE)
         for task in self._stopping:
             task.cancel()
         await asyncio.gather(*self._stopping, return_exceptions=True)
-        self.pool.close()
-        await asyncio.sleep(0)  # the transports' own goodbye
 
     async def _sweep(self) -> None:
         while True:

@@ -7,11 +7,12 @@
 A delta's way is one callback: no task switch, queue or timer. A client that reads slowly pauses the vendor's transport,
 and is cut after `send_deadline` seconds.
 
-    cancel()     somebody asked to stop: the vendor's connection is closed at once, and its run stopped where it can be
+    cancel()     somebody asked to stop: the vendor's connection is closed at once
     leave()      the client has gone: the same, or the run goes on without it, as the rules of the target in hand say
     stop()       the process ends
 
-Where the run is its handler's own task, that one is cancelled when the client goes away.
+Where the run is its handler's own task, that one is cancelled when the client goes away. A vendor that is left, for
+whatever reason, is told to stop where its run would go on without us.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from gateway.canonical.errors import GatewayError
 from gateway.protocols.base import Authorization, Headers, Translator, VendorRequest
+from gateway.relay.attempt import Left
 from gateway.relay.core import Core, Leaving
 from gateway.relay.downstream import ClientGone
 from gateway.relay.errands import Errands
@@ -50,8 +52,8 @@ class Carrier(Protocol):
 
     def vendor(self, name: str) -> Vendor: ...
 
-    def stop_vendor(self, core: Core) -> None:
-        """Stops the vendor's run of a canceled message, in the background, where it would go on without us."""
+    def stop_vendor(self, left: Left) -> None:
+        """In the background."""
         ...
 
     def note_left(self, core: Core) -> None:
@@ -112,7 +114,6 @@ class Run:
         if self.core.do == "done":
             return
         self._tell(self.core.cancel, reason, clock())
-        self._carrier.stop_vendor(self.core)
 
     def leave(self, reason: Literal["client_gone", "slow_client"] = "client_gone") -> None:
         """The client has gone, or reads no more. What becomes of the run is settled now, whoever is asked later."""
@@ -225,12 +226,13 @@ class Run:
     def _let_go(self) -> None:
         """The response in hand is over, or of no more use; what is left of a complete one may still come in."""
         connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        if self.core.outcome == "completed":
-            connection.leave()
-        else:
-            connection.abort()
+        if connection is not None:
+            if self.core.outcome == "completed":
+                connection.leave()
+            else:
+                connection.abort()
+        while self.core.left:
+            self._carrier.stop_vendor(self.core.left.pop())
 
     # What the vendor's connection tells; `_epoch` is that of the request it answers.
 

@@ -237,17 +237,43 @@ def test_a_translator_that_cannot_say_how_to_go_back_is_a_bug_and_what_broke_is_
     assert (played.cause, [type(bug) for bug in played.core.bugs]) == ("reset_midstream", [ZeroDivisionError])
 
 
+def stopped(core: Core) -> list[tuple[str, str]]:
+    return [(left.vendor, left.stop.path) for left in core.left]
+
+
 def test_a_run_that_was_canceled_here_is_to_be_stopped() -> None:
     core = begin(Lasting)
-    assert core.cancellation() is None
+    assert core.left == []
     core.cancel("client_gone", START)
-    assert core.cancellation() == VendorRequest("POST", "/run/cancel", effect="repeatable")
+    assert stopped(core) == [("acme", "/run/cancel")]
+
+
+def test_a_run_that_is_ended_for_a_reason_of_ours_is_to_be_stopped() -> None:
+    core = begin(Lasting)
+    core.fail(GatewayError("overloaded", "the gateway stops"), START)
+    assert stopped(core) == [("acme", "/run/cancel")]
+
+
+def test_a_run_that_is_left_for_another_vendor_is_to_be_stopped() -> None:
+    played = run((STREAM, SILENCE), told(b"hello", b"stop"), make=Lasting, plan=InTurn(TARGET, SPARE))
+    assert played.core.outcome == "completed"
+    assert stopped(played.core) == [("acme", "/run/cancel")]
+
+
+def test_each_run_that_is_left_is_to_be_stopped() -> None:
+    played = run((STREAM, SILENCE), told(b"hello", b"fault"), make=Lasting, plan=InTurn(TARGET, SPARE))
+    assert played.core.outcome == "failed"
+    assert stopped(played.core) == [("acme", "/run/cancel"), ("spare", "/run/cancel")]
+
+
+def test_a_run_that_is_over_is_not_stopped() -> None:
+    assert stopped(run(told(b"hello", b"stop"), make=Lasting).core) == []
 
 
 def test_a_run_that_was_never_asked_for_is_not_stopped() -> None:
     core = new_core(Lasting)
     core.cancel("client_gone", START)
-    assert core.cancellation() is None
+    assert core.left == []
 
 
 def test_a_translator_that_cannot_say_how_to_stop_is_a_bug() -> None:
@@ -257,7 +283,7 @@ def test_a_translator_that_cannot_say_how_to_stop_is_a_bug() -> None:
 
     core = begin(Stubborn)
     core.cancel("client_gone", START)
-    assert (core.cancellation(), [type(bug) for bug in core.bugs]) == (None, [ZeroDivisionError])
+    assert (core.left, [type(bug) for bug in core.bugs]) == ([], [ZeroDivisionError])
 
 
 # --- commit

@@ -205,13 +205,19 @@ def vendor_of(route: str) -> str:
 
 @asynccontextmanager
 async def five(tmp_path: Path, routes: str = "", *, demo: str = DEMO + MORE_ROUTES) -> AsyncIterator[Five]:
+    """At its end all messages must be over, and told of."""
+    async with interrupted(tmp_path, routes, demo=demo) as gateway:
+        yield gateway
+        await gateway.check()
+
+
+@asynccontextmanager
+async def interrupted(tmp_path: Path, routes: str = "", *, demo: str = DEMO + MORE_ROUTES) -> AsyncIterator[Five]:
     """A record begins when the simulator is made: with the gateway. `routes` are TOML, as is what they are added to."""
     records = {name: Record() for name, descriptor in BUILT_IN.items() if descriptor.simulator is not None}
     protocols = {name: _recorded(descriptor, records.get(name)) for name, descriptor in BUILT_IN.items()}
     async with serving(tmp_path, demo + routes, protocols=protocols) as served:
-        gateway = Five(served, records)
-        yield gateway
-        await gateway.check()
+        yield Five(served, records)
 
 
 def _recorded(descriptor: Descriptor, record: Record | None) -> Descriptor:

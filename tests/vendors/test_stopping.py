@@ -14,7 +14,7 @@ from gateway.protocols.base import Pause, SimulatedRequest, Step
 from tests.support.gateway import until
 from tests.support.stopping import cancel, running_message, stored_message
 from tests.vendors.cases import LINES
-from tests.vendors.five import VENDORS, Five, Telling, five, held, is_stream
+from tests.vendors.five import VENDORS, Five, Telling, five, held, interrupted, is_stream
 
 TARGETS = {
     "dynamiq": 'app = "8e9f6c1a-3b7d-4c52-9a41-6f0d2b8e7c15"',
@@ -112,6 +112,33 @@ async def test_a_vendors_run_is_stopped_that_has_outlived_its_client(vendor: str
         async with asyncio.timeout(2):
             while await errands(gateway) != {("stop", "completed", vendor): 2.0}:  # noqa: ASYNC110  (no event is set)
                 await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("vendor", STOPS)
+async def test_a_vendors_run_is_stopped_that_is_left_for_another(vendor: str, tmp_path: Path) -> None:
+    first = f'{{ vendor = "{vendor}", {TARGETS[vendor]}, deadlines = {{ first_event = 0.3 }} }}'
+    second = f'{{ vendor = "chatbase", {TARGETS["chatbase"]} }}'
+    async with five(tmp_path, f"[routes.both]\ntargets = [{first}, {second}]\n") as gateway:
+        record = gateway.record(vendor)
+        record.bend = begun
+        reply = await gateway.say("both", "Hi", stream=False)
+        assert (reply.status, reply.document["vendor"]) == (200, "chatbase")
+        await until(lambda: record.lines == [*LINES[vendor][0], STOPS[vendor]], within=2)
+
+
+@pytest.mark.parametrize("vendor", STOPS)
+async def test_a_vendors_run_is_stopped_that_goes_on_when_the_gateway_stops(vendor: str, tmp_path: Path) -> None:
+    async with interrupted(tmp_path, f"{STAYING}[server]\nshutdown_grace = 0.1\n") as gateway:
+        record = gateway.record(vendor)
+        record.bend = held
+        await leave(gateway, f"{vendor}-continue")
+        assert record.lines == LINES[vendor][0]
+    assert record.lines == [*LINES[vendor][0], STOPS[vendor]]
+
+
+def begun(_: SimulatedRequest, steps: list[Step]) -> list[Step]:
+    """A stream that falls silent behind its first event."""
+    return [*steps[:2], Pause(60)] if is_stream(steps) else steps
 
 
 def has_lines(gateway: Five, count: int) -> bool:

@@ -354,6 +354,7 @@ class DynamiqTranslator:
         return (*self._say(text), *self._close(), reason)
 
     def _fail(self, frame: wire.RunFailed) -> Told:
+        self._run = None
         raise faults.failure(frame.error or (frame.data and frame.data.error), "upstream_unavailable")
 
     def _cancel(self, _: wire.RunCanceled | wire.RunCompleted) -> Told:

@@ -447,6 +447,12 @@ def test_a_run_that_nobody_named_is_neither_resumed_nor_canceled() -> None:
     assert (translator.resume(), translator.cancel(), translator.vendor_ids) == (None, None, {})
 
 
+def test_a_run_that_failed_is_neither_resumed_nor_canceled() -> None:
+    translator = make()
+    failure(translator, frame("run.started", {"id": RUN}), frame("run.failed"))
+    assert (translator.resume(), translator.cancel()) == (None, None)
+
+
 def test_a_run_without_sequences_is_resumed_from_its_start() -> None:
     translator = make()
     list(translator.feed(*framed(frame("run.started", {"id": RUN}))))
