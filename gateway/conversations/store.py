@@ -67,7 +67,10 @@ class Named(Struct, frozen=True):
 
 
 class StoredFile(Struct, frozen=True):
-    """A file by our id: whose it is, and what its vendor calls it (`ref`). No bytes are kept. `size` is bytes."""
+    """A file by our id: whose it is, and what its vendor calls it (`ref`). No bytes are kept. `size` is bytes.
+
+    `within` is the vendor's conversation, where that one alone has it.
+    """
 
     id: str
     conversation_id: str
@@ -77,6 +80,7 @@ class StoredFile(Struct, frozen=True):
     media_type: str | None = None
     size: int | None = None
     created_at: datetime | None = None
+    within: str | None = None
 
 
 class Ending(Struct, frozen=True):

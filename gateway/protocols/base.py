@@ -247,13 +247,17 @@ class NewFile(Struct, frozen=True):
 
 
 class VendorFile(Struct, frozen=True):
-    """`ref` is what the vendor calls it: never shown to a client, and never trusted as a path. `size` is bytes."""
+    """`ref` is what the vendor calls it: never shown to a client, and never trusted as a path. `size` is bytes.
+
+    `within` is the vendor's conversation, where that one alone has it.
+    """
 
     ref: str
     name: str
     media_type: str | None = None
     size: int | None = None
     created_at: datetime | None = None
+    within: str | None = None
 
 
 class Files(Protocol):

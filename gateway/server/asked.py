@@ -33,7 +33,7 @@ class Known(Struct):
     """What a message brings along of its conversation: the files it names, and the turn that it answers anew.
 
     `chain` is the fingerprint of what was said before, where the client names no conversation; `asker` the message that
-    asked what this one answers, where several vendors may have.
+    asked what this one answers.
     """
 
     question_id: str
@@ -71,6 +71,7 @@ class Asked:
         """Vendors that had lost the conversation, so that a new one was begun there."""
         self._protocols = protocols
         self._known = known
+        self._before = dict(continuity.bindings)
         self._bound = set(continuity.bindings)
         self._ids = ids
         self._relay = relay
@@ -116,8 +117,8 @@ class Asked:
             user_id=request.user_id,
             metadata=request.metadata,
             options=self._options.get(target.protocol),
-            vendor_ids={} if binding is None else binding.vendor_ids,
-            files={file.id: file.ref for file in known.files if file.key == key},
+            vendor_ids={} if binding is None else {**binding.vendor_ids, **self._ids_of_asker(key)},
+            files={file.id: file.ref for file in known.files if file.key == key and _is_within(file, binding)},
             regenerates=self._regenerates(target, key),
             stream=request.stream,
         )
@@ -151,6 +152,16 @@ class Asked:
     def was_bound(self, key: BindingKey) -> bool:
         """Whether the vendor knew the conversation before this message, and still did."""
         return key in self._bound
+
+    def began_anew(self, key: BindingKey, vendor_ids: Mapping[str, str]) -> bool:
+        """Whether they name another conversation than the vendor had before this message."""
+        before = self._before.get(key)
+        known = None if before is None else before.vendor_ids.get("conversation")
+        return vendor_ids.get("conversation", known) != known
+
+    def can_be_found_again(self, target: Target, vendor_ids: Mapping[str, str]) -> bool:
+        """Whether the next turn can be asked where this one was."""
+        return "conversation" in vendor_ids or self._keeps_nothing(target)
 
     def is_secret(self, target: Target, text: str) -> bool:
         return any(secret in text for secret in self._relay.vendor(target.vendor).credentials.values())
@@ -197,6 +208,11 @@ class Asked:
         origin = self.continuity.origin
         return origin is None or (key == origin and key in self.continuity.bindings)
 
+    def _ids_of_asker(self, key: BindingKey) -> dict[str, str]:
+        """The vendor's ids of the turn that this one answers, be it the last one or not."""
+        asker = self._known.asker
+        return asker.vendor_ids if asker is not None and self._has_given(asker, key) else {}
+
     def _has_given(self, answer: Message, key: BindingKey) -> bool:
         """Whether the vendor gave it in the conversation that it is asked in now."""
         binding = self.continuity.bindings.get(key)
@@ -219,6 +235,10 @@ class Asked:
         """Raises `not_found` for a file that the conversation has not."""
         known = {file.id: file for file in self._known.files}
         self._parts = [_named(part, f"$.content[{number}].file_id", known) for number, part in enumerate(self._parts)]
+
+
+def _is_within(file: StoredFile, binding: Binding | None) -> bool:
+    return file.within is None or (binding is not None and file.within == binding.vendor_ids.get("conversation"))
 
 
 def _given(parameters: Parameters) -> list[str]:

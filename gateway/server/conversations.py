@@ -164,15 +164,15 @@ class Conversations:
         return found
 
     async def latest(self, conversation_id: str, owner: str, port: PortName) -> tuple[Target, Binding] | None:
-        """The latest binding whose protocol offers that. Raises `unsupported` where no binding's does."""
+        """The latest binding that is in use and whose protocol offers that. Raises `unsupported` where none does."""
         bindings = await self._gateway.store.bindings(conversation_id, owner)
         return self.choose(bindings, port)
 
     def choose(self, bindings: Mapping[BindingKey, Binding], port: PortName) -> tuple[Target, Binding] | None:
         bound = [(key, binding) for key, binding in bindings.items() if "conversation" in binding.vendor_ids]
         for key, binding in reversed(bound):
-            target = self._desk.target_of(key)
-            if self._desk.offers(target, port):
+            target = self._desk.find(key)
+            if target is not None and self._desk.offers(target, port):
                 return target, binding
         if bound:
             raise self._desk.lacks(self._desk.target_of(bound[-1][0]), port)

@@ -56,15 +56,19 @@ class Desk:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
+    def find(self, key: BindingKey) -> Target | None:
+        """The first target of any route that leads where a binding was made."""
+        targets = (target for route in self._gateway.routes.values() for target in route.targets)
+        return next((target for target in targets if self.key_of(target) == key), None)
+
     def target_of(self, key: BindingKey) -> Target:
-        """The first target of any route that leads where a binding was made. Raises `unsupported` where none does."""
-        for route in self._gateway.routes.values():
-            for target in route.targets:
-                if self.key_of(target) == key:
-                    return target
-        raise GatewayError(
-            "unsupported", "no route leads to this conversation's vendor any more", details={"vendor": key.vendor}
-        )
+        """Likewise. Raises `unsupported` where none does."""
+        target = self.find(key)
+        if target is None:
+            raise GatewayError(
+                "unsupported", "no route leads to this conversation's vendor any more", details={"vendor": key.vendor}
+            )
+        return target
 
     def key_of(self, target: Target) -> BindingKey:
         return BindingKey(target.vendor, self._gateway.protocols[target.protocol].scope(target.settings))
@@ -96,12 +100,14 @@ class Desk:
         if make is None:
             raise GatewayError("internal", "a target's protocol has no translator")
         deadlines = target.deadlines
-        return Errand(
+        errand = Errand(
             self._gateway.relay.vendor(target.vendor),
             make(target.settings, Blocks(Numbering())),
             Times(deadlines.connect, deadlines.first_event, deadlines.idle),
             self._gateway.limits.record if limit is None else limit,
         )
+        self._gateway.relay.errands.ready(errand.translator, errand.vendor)  # ports ask who has signed in
+        return errand
 
     def _port(self, target: Target, port: PortName, translator: Translator) -> Any:
         make = getattr(self._gateway.protocols[target.protocol], port)

@@ -243,6 +243,7 @@ class Files:
                     media_type=_media_type(file.media_type),
                     size=file.size,
                     created_at=file.created_at,
+                    within=file.within,
                 )
                 for file in listed
             ]

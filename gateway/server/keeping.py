@@ -185,9 +185,10 @@ class Keeper:
             known.anew = _last_turn(transcript.after(None), asked.regenerate)
             known.question_id = known.anew.question.id
         answered = _answered(asked)
-        if answered and len(opened.bindings) > 1:
+        if answered and opened.bindings:
             known.asker = _asker((await continuity.transcript()).after(None), answered)
-        names_files = any(isinstance(part, (FilePart, ImagePart)) and part.file_id for part in asked.parts())
+        parts = asked.parts() if known.anew is None else known.anew.question.parts
+        names_files = any(isinstance(part, (FilePart, ImagePart)) and part.file_id for part in parts)
         if names_files and asked.conversation_id is not None:
             known.files = await self._gateway.store.files(asked.conversation_id, opened.owner)
         return known
@@ -244,13 +245,14 @@ def alias_of(dialect: str, thread: str) -> str:
 
 def _left_by(attempt: Attempt, ask: Asked, key: BindingKey, moved_at: datetime | None) -> Binding | None:
     """What is known of the vendor's copy after an attempt, where that is something new."""
-    if attempt.outcome == "completed":
+    is_completed = attempt.outcome == "completed"
+    if is_completed and ask.can_be_found_again(attempt.target, attempt.vendor_ids):
         return Binding(attempt.vendor_ids, seen=ask.started.message_id, moved_at=moved_at)
     before = ask.binding(key)
-    if attempt.is_uncertain:
+    if is_completed or attempt.is_uncertain:
         known = attempt.vendor_ids if before is None else {**attempt.vendor_ids, **before.vendor_ids}
         return Binding(known, before.seen if before else None, uncertain=ask.question_id, moved_at=moved_at)
-    if not ask.was_bound(key) and "conversation" in attempt.vendor_ids:
+    if not ask.was_bound(key) and ask.began_anew(key, attempt.vendor_ids):
         return Binding(attempt.vendor_ids)
     return None
 
@@ -386,7 +388,9 @@ def _last_turn(transcript: list[Message], answer_id: str) -> Anew:
     path = "$.regenerate"
     if all(message.id != answer_id or message.role != "assistant" for message in transcript):
         raise GatewayError("not_found", "the conversation has no such answer", details={"path": path})
-    last = max(number for number, message in enumerate(transcript) if message.role == "user")
+    last = max((number for number, message in enumerate(transcript) if message.role == "user"), default=None)
+    if last is None:
+        raise GatewayError("unsupported", "there is no question to answer anew", details={"path": path})
     for message in transcript[last:]:
         if message.id == answer_id:
             return Anew(transcript[last], message)

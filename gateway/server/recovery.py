@@ -35,12 +35,14 @@ class Recovery:
 
     async def recover(self, target: Target, binding: Binding, transcript: Transcript) -> Binding | None:
         """The binding as a certain one; None where it is worth nothing."""
-        turn = _turn_of(binding, transcript.after(None))
+        said = transcript.after(None)
+        turn = _turn_of(binding, said)
         vendor_ids, listed = await self._look(target, binding, turn)
         settled: Binding | None = None
         outcome: Outcome = "abandoned"
         if listed is not None:
-            outcome = "confirmed" if _holds(listed, turn, self._tails()) else "missed"
+            times = 1 + _repeated(said, turn, target.vendor)
+            outcome = "confirmed" if _holds(listed, turn, times, self._tails()) else "missed"
             seen = _last_known(turn, target.vendor) if outcome == "confirmed" and turn else binding.seen
             settled = Binding(vendor_ids, seen, moved_at=binding.moved_at)
         self._gateway.metrics.recovery(vendor=target.vendor, outcome=outcome)
@@ -87,11 +89,30 @@ def _last_known(turn: list[Message], vendor: str) -> str:
     return turn[-1].id if turn[-1].vendor == vendor else turn[0].id
 
 
-def _holds(listed: list[VendorMessage], turn: list[Message], tails: set[str]) -> bool:
-    """Whether the last thing that the vendor heard is the question; one without text cannot be told, and is taken."""
+def _repeated(said: list[Message], turn: list[Message], vendor: str) -> int:
+    """How many of the vendor's turns right before this one had a question that cannot be told from this one's."""
+    if not turn:
+        return 0
+    before = said[: said.index(turn[0])]
+    times = 0
+    for question, answer in zip(before[-2::-2], before[::-2], strict=False):
+        is_told = answer.status == "completed" and answer.vendor == vendor
+        if not is_told or not _plain(_text(question)).endswith(_plain(_text(turn[0]))):
+            break
+        times += 1
+    return times
+
+
+def _holds(listed: list[VendorMessage], turn: list[Message], times: int, tails: set[str]) -> bool:
+    """Whether the last things that the vendor heard are the question, so many times.
+
+    One without text cannot be told, and is taken to be there.
+    """
     question = _plain(_text(turn[0])) if turn else ""
-    heard = [_plain(message.text) for message in listed if message.role == "user"]
-    return not question or (bool(heard) and any(said.endswith(question) for said in _without(heard[-1], tails)))
+    heard = [_plain(message.text) for message in listed if message.role == "user"][-times:]
+    return not question or (
+        len(heard) == times and all(any(text.endswith(question) for text in _without(each, tails)) for each in heard)
+    )
 
 
 def _without(heard: str, tails: set[str]) -> Iterator[str]:

@@ -109,6 +109,9 @@ ERROR_CODES: dict[str, Code] = {
     MAINTENANCE: "upstream_unavailable",
 }
 
+NEWEST = "100"
+"""How many messages are looked through for a tool's result; the most that a page may have."""
+
 TAKEN_BESIDE_TEXT = frozenset({ToolResultPart, InputResponsePart})
 
 _USER_ID = re.compile(r"[a-zA-Z0-9._-]{1,128}")
@@ -119,6 +122,7 @@ _decode_part = open_union(cast("Any", wire.AnswerPart))
 _decode_document = document(wire.Document)
 _decode_receipt = document(wire.ToolReceipt)
 _decode_refusal = document(wire.Refusal)
+_decode_messages = document(wire.MessagePage)
 
 
 class ChatbaseTarget(Struct, frozen=True, forbid_unknown_fields=True):
@@ -195,7 +199,19 @@ class ChatbaseTranslator:
             if response.status != 404:
                 _check_receipt(response)
                 return
-        raise self.refuse(response.status, response.headers, response.body)
+        if not (yield from self._is_handed_in(outcome.tool_call_id, conversation)):
+            raise self.refuse(response.status, response.headers, response.body)
+
+    def _is_handed_in(self, call_id: str, conversation: str) -> Calls[bool]:
+        """A call that was answered before is as unknown as one that never was: the newest messages tell which."""
+        listed = yield VendorRequest(
+            "GET",
+            f"{self.conversation_path(conversation)}/messages",
+            query={"limit": NEWEST},
+            headers={"Accept": "application/json"},
+        )
+        parts = (_decode_part(bytes(raw)) for stored in _decode_messages(listed.body).data for raw in stored.parts)
+        return any(isinstance(part, wire.ToolResultPart) and part.tool_call_id == call_id for part in parts)
 
     def _chat(self, turn: Turn, message: str, conversation: str | None) -> VendorRequest:
         is_new_of_user = conversation is None and turn.user_id is not None

@@ -303,7 +303,8 @@ class DimedoveTranslator:
             messages = read_messages(body)
         except Malformed:
             return
-        for message in messages:
+        asked = max((place for place, message in enumerate(messages) if message.role == "user"), default=-1)
+        for message in messages[asked + 1 :]:  # the ids of calls may be those of an earlier turn's
             for part in message.parts:
                 if isinstance(part, wire.KeptCall) and part.tool_call_id in self._calls:
                     self._keep_result(part)

@@ -25,28 +25,29 @@ class Sema4Files:
     def list_files(self, vendor_ids: dict[str, str]) -> Calls[list[VendorFile]]:
         path = requests.conversation_path(self._agent, vendor_ids)
         listed = yield VendorRequest("GET", f"{path}/files", headers=requests.JSON_HEADERS)
-        return _read(listed.body)
+        return _read(listed.body, vendor_ids)
 
     def upload(self, vendor_ids: dict[str, str], file: NewFile) -> Calls[VendorFile]:
         answer = yield requests.upload(requests.conversation_path(self._agent, vendor_ids), [file])
-        stored = _read(answer.body)
+        stored = _read(answer.body, vendor_ids)
         named = [each for each in stored if each.name == file.name] if len(stored) > 1 else stored
         if not named:
             raise Malformed("an upload of which nothing was stored")
         return named[-1]
 
     def download(self, vendor_ids: dict[str, str], file: VendorFile) -> VendorRequest:
-        if not file.ref or len(file.ref) > MAX_REF or not file.ref.isprintable():
+        if not file.ref or len(file.ref) > MAX_REF or not requests.is_plain(file.ref):
             raise GatewayError("bad_request", "a file's reference cannot stand in a request")
         path = requests.conversation_path(self._agent, vendor_ids)
         return VendorRequest("GET", f"{path}/files/download/", query={"file_ref": file.ref})
 
 
-def _read(body: bytes) -> list[VendorFile]:
-    return [_as_file(read(entry, wire.StoredFile)) for entry in entries(body)]
+def _read(body: bytes, vendor_ids: dict[str, str]) -> list[VendorFile]:
+    within = vendor_ids.get("conversation")
+    return [_as_file(read(entry, wire.StoredFile), within) for entry in entries(body)]
 
 
-def _as_file(stored: wire.StoredFile) -> VendorFile:
+def _as_file(stored: wire.StoredFile, within: str | None) -> VendorFile:
     name = stored.file_ref.replace("\\", "/").rpartition("/")[2]
     return VendorFile(
         ref=stored.file_ref,
@@ -54,4 +55,5 @@ def _as_file(stored: wire.StoredFile) -> VendorFile:
         media_type=stored.mime_type,
         size=stored.file_size_raw,
         created_at=moment(stored.created_at),
+        within=within,
     )

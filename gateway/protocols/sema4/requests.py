@@ -7,6 +7,8 @@
 The vendor wants a name for a conversation; it is given the beginning of what was first said in it.
 """
 
+import unicodedata
+
 import msgspec
 
 from gateway.canonical.errors import GatewayError
@@ -19,6 +21,12 @@ from gateway.protocols.sema4 import wire
 MAX_NAME = 60
 NAMELESS = "Conversation"
 MAX_FILE_NAME = 255
+
+UNPLAIN = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode's categories of controls, halves of characters, and the ends of lines and paragraphs."""
+
+TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""What makes a name look like another (Unicode Standard Annex 9)."""
 
 JSON_HEADERS = {"Accept": "application/json"}
 POST_HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
@@ -68,9 +76,14 @@ def upload(path: str, files: list[NewFile]) -> VendorRequest:
     return VendorRequest("POST", f"{path}/files", headers=JSON_HEADERS, body=Form(parts), effect="once")
 
 
+def is_plain(text: str) -> bool:
+    """Without what ends a line, controls a terminal, turns the order of letters round, or is half a character."""
+    return not any(unicodedata.category(each) in UNPLAIN or each in TURNING for each in text)
+
+
 def checked_name(name: str) -> str:
     """A file's name; one with a path, a line end or the like in it is refused."""
-    is_name = 0 < len(name) <= MAX_FILE_NAME and name.isprintable() and not set(name) & set('/\\"') and name.strip(". ")
+    is_name = 0 < len(name) <= MAX_FILE_NAME and is_plain(name) and not set(name) & set('/\\"') and name.strip(". ")
     if not is_name:
         raise GatewayError("bad_request", "a file's name holds what no name may hold")
     return name

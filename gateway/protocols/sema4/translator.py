@@ -372,7 +372,7 @@ def _content(turn: Turn) -> str:
 def _named(part: AskPart, files: dict[str, str]) -> AskPart:
     if not isinstance(part, FilePart | ImagePart):
         return part
-    name = part.name or files.get(part.file_id or "") or "file"
+    name = files.get(part.file_id or "") or part.name or "file"
     return TextPart(f"(file {name})")
 
 

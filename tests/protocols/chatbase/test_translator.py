@@ -353,8 +353,14 @@ def test_a_tool_call_that_stays_unknown_is_not_found() -> None:
     next(calls)
     calls.send(NOT_FOUND)
     calls.send(NOT_FOUND)
+    assert calls.send(NOT_FOUND) == VendorRequest(
+        "GET",
+        "/agents/5QHA6VB/conversations/conv%2F1/messages",
+        query={"limit": "100"},
+        headers={"Accept": "application/json"},
+    )
     with pytest.raises(GatewayError) as caught:
-        calls.send(NOT_FOUND)
+        calls.send(listed("call_0"))
     error = caught.value
     assert (error.code, error.vendor_code, error.vendor_request_id, error.vendor_status) == (
         "upstream_not_found",
@@ -362,6 +368,22 @@ def test_a_tool_call_that_stays_unknown_is_not_found() -> None:
         "req_9",
         404,
     )
+
+
+def test_a_tool_call_that_was_answered_before_is_gone_on_from() -> None:
+    calls = make().requests(ask(ToolResultPart("call_1", 1), vendor_ids={"conversation": "conv/1"}))
+    next(calls)
+    for _ in range(3):
+        calls.send(NOT_FOUND)
+    assert calls.send(listed("call_1")).path == "/agents/5QHA6VB/chat"
+
+
+def listed(answered: str) -> VendorResponse:
+    """A page of messages, with a call and its result."""
+    called = {"type": "tool-call", "toolCallId": "call_1", "toolName": "t", "input": {}}
+    result = {"type": "tool-result", "toolCallId": answered, "toolName": "t", "output": 1}
+    page = {"data": [{"id": "a1", "role": "assistant", "parts": [called, result]}]}
+    return VendorResponse(200, CIMultiDict(), json.dumps(page).encode())
 
 
 @pytest.mark.parametrize("body", [b'{"data":{"success":false}}', b'{"data":{}}'])

@@ -235,7 +235,9 @@ STORED = {
     "created_at": AFTER,
     "embedded": False,
 }
-REPORT = VendorFile("report.pdf", "report.pdf", "application/pdf", 3, datetime(2026, 6, 5, 12, 0, 1, tzinfo=UTC))
+REPORT = VendorFile(
+    "report.pdf", "report.pdf", "application/pdf", 3, datetime(2026, 6, 5, 12, 0, 1, tzinfo=UTC), within="c/1"
+)
 
 
 @pytest.mark.parametrize("listed", [[STORED], {"data": [STORED]}])
@@ -248,7 +250,9 @@ def test_files_are_listed(listed: Any) -> None:
     ("ref", "name"), [("../../etc/passwd", "passwd"), ("a\\b.txt", "b.txt"), ("a/", "file"), ("", "file")]
 )
 def test_a_files_name_holds_no_path(ref: str, name: str) -> None:
-    assert result(FILES.list_files(BOUND), [{"file_ref": ref, "created_at": 7}]) == [VendorFile(ref, name)]
+    assert result(FILES.list_files(BOUND), [{"file_ref": ref, "created_at": 7}]) == [
+        VendorFile(ref, name, within="c/1")
+    ]
 
 
 @pytest.mark.parametrize("listed", [[{}], [{"file_ref": 7}], [7], {}, b"x"])

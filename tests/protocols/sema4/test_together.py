@@ -164,7 +164,7 @@ def test_files_are_uploaded_listed_and_downloaded() -> None:
     ]
     _, ids = talk(simulator, sent, {})
     stored = ask(simulator, files.upload(ids, NewFile("c.txt", "text/plain", b"see")))
-    assert stored == VendorFile("c.txt", "c.txt", "text/plain", 3, NOW)
+    assert stored == VendorFile("c.txt", "c.txt", "text/plain", 3, NOW, within=ids["conversation"])
     listed = ask(simulator, files.list_files(ids))
     assert [(file.name, file.media_type, file.size) for file in listed] == [
         ("a b.csv", "text/csv", 1),

@@ -352,7 +352,7 @@ def test_files_are_uploaded_first_and_named_in_the_text() -> None:
     sent = calls.send(VendorResponse(200, CIMultiDict(), b"[]"))
     assert isinstance(sent.body, bytes)
     assert json.loads(sent.body) == {
-        "content": "Compare\n\n(file a.csv)\n\n(file file)\n\n(file old.pdf)\n\n(file chart)"
+        "content": "Compare\n\n(file a.csv)\n\n(file file)\n\n(file old.pdf)\n\n(file c.png)"
     }
 
 
