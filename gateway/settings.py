@@ -451,6 +451,7 @@ class _Loader:
 
     def _keys(self, written: list[_Key]) -> tuple[Key, ...]:
         keys: dict[str, Key] = {}
+        owners: dict[bytes, str] = {}
         for index, entry in enumerate(written):
             path = f"keys[{index}]"
             self._check_name(entry.id, _join(path, "id"))
@@ -460,6 +461,8 @@ class _Loader:
             if found is not None:
                 digest, source = found
                 keys[entry.id] = Key(entry.id, digest, source)
+                if owners.setdefault(digest, entry.id) != entry.id:
+                    self._refuse(path, f"the same key as {_quoted(owners[digest])}'s: a caller is known by it")
         return tuple(keys.values())
 
     def _digest(self, entry: _Key, path: str) -> tuple[bytes, str] | None:
@@ -566,6 +569,9 @@ class _Loader:
         if not value or _CONTROL.search(value):
             self._refuse(path, f"{source} is empty or holds control characters")
             return None
+        if not _is_utf8(value):
+            self._refuse(path, f"{source} is no UTF-8 text")
+            return None
         return found
 
     def _from_env(self, entry: _Secret, path: str) -> tuple[str, str] | None:
@@ -655,8 +661,11 @@ class _Loader:
         own = frozenset(found.encode_name for found in msgspec.structs.fields(descriptor.target))
         common = self._reader.struct(_Target, table, path, own | _TRUST)
         settings = self._reader.struct(descriptor.target, _only(table, own), path)
-        if common is None or settings is None:
+        if common is None or settings is None or entry is None:
             return None
+        objection = descriptor.objection(settings, entry.credentials)
+        if objection is not None:
+            self._refuse(path, objection)
         return Target(
             vendor=common.vendor,
             protocol=descriptor.name,
@@ -712,6 +721,7 @@ def _url_problem(url: str, *, plain: bool) -> str | None:
     try:
         parts = urlsplit(url)
         _ = parts.port
+        (parts.hostname or "").encode("idna")
     except ValueError:
         return "is no URL"
     if parts.scheme not in ("http", "https") or not parts.hostname or _CONTROL.search(url) or " " in url:
@@ -721,6 +731,15 @@ def _url_problem(url: str, *, plain: bool) -> str | None:
     if parts.scheme == "http" and not plain and not is_loopback(parts.hostname):
         return "plain http leaves this machine: write https, or allow_plain_http = true beside it"
     return None
+
+
+def _is_utf8(text: str) -> bool:
+    """Python keeps other bytes of the environment as halves of characters (PEP 383)."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _only(table: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:

@@ -88,7 +88,7 @@ PROTOCOLS = {
 }
 
 SECRET = "canary-4711-canary"
-ENVIRON = {"ACME_KEY": SECRET, "EMPTY": "", "TWO_LINES": "a\nb"}
+ENVIRON = {"ACME_KEY": SECRET, "EMPTY": "", "TWO_LINES": "a\nb", "BYTES": "k\udcff"}
 
 ACME = """
 [vendors.acme]
@@ -465,6 +465,8 @@ def test_a_vendor_has_what_its_protocol_asks_for(tmp_path: Path, vendor: str, ex
         ("https://a b.test", "expected an http or https URL"),
         ("https://[::1", "is no URL"),
         ("https://a.test:http", "is no URL"),
+        ("https://a..test", "is no URL"),
+        (f"https://{'a' * 64}.test", "is no URL"),
         (f"https://demo:{SECRET}@a.test", "a base URL has no user, query or fragment"),
         (f"https://a.test/?key={SECRET}", "a base URL has no user, query or fragment"),
         ("https://a.test/#x", "a base URL has no user, query or fragment"),
@@ -499,6 +501,7 @@ def test_plain_http_is_for_loopback_or_on_demand(tmp_path: Path) -> None:
         ('{ env = "UNSET" }', ": the environment variable UNSET is not set"),
         ('{ env = "EMPTY" }', ": env EMPTY is empty or holds control characters"),
         ('{ env = "TWO_LINES" }', ": env TWO_LINES is empty or holds control characters"),
+        ('{ env = "BYTES" }', ": env BYTES is no UTF-8 text"),
         (f'{{ env = "{SECRET}" }}', ".env: expected the name of an environment variable, in capitals"),
         ('{ file = "absent" }', ": the file absent cannot be read: No such file or directory"),
         ('{ file = "binary" }', ": the file binary cannot be read: it is no UTF-8 text"),
@@ -538,6 +541,11 @@ def test_a_secret_is_named_never_written(tmp_path: Path, secret: str, problem: s
             'id = "a"\nsecret = { env = "ACME_KEY" }\n[[keys]]\nid = "a"\nsecret = { env = "ACME_KEY" }',
             ['keys[1].id: a second key "a"'],
         ),
+        (
+            'id = "a"\nsecret = { env = "ACME_KEY" }\n[[keys]]\nid = "b"\nsecret = { env = "ACME_KEY" }',
+            ['keys[1]: the same key as "a"\'s: a caller is known by it'],
+        ),
+        ('id = "a"\nsecret = { env = "BYTES" }', ["keys[0].secret: env BYTES is no UTF-8 text"]),
     ],
 )
 def test_a_key_is_a_hash_or_a_named_secret(tmp_path: Path, key: str, expected: list[str]) -> None:

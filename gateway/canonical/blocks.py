@@ -38,9 +38,13 @@ _UNREADABLE_JSON = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 
 class Numbering:
-    """Hands out block numbers, step numbers and invented ids; one per message."""
+    """Hands out block numbers, step numbers and invented ids; one per message, whose `name` the ids hold.
 
-    def __init__(self) -> None:
+    Clients keep calls by their ids for as long as a conversation lasts, so none may come again in a later message.
+    """
+
+    def __init__(self, name: str = "") -> None:
+        self._name = f"{name}_" if name else ""
         self._next_block = 0
         self._next_step = 0
         self._next_id = 0
@@ -63,7 +67,7 @@ class Numbering:
 
     def identify(self, prefix: str) -> str:
         """An id such as `call_0`, for a vendor that gives none."""
-        while (invented := f"{prefix}_{self._next_id}") in self.taken:
+        while (invented := f"{prefix}_{self._name}{self._next_id}") in self.taken:
             self._next_id += 1
         self._next_id += 1
         return invented

@@ -99,6 +99,8 @@ def dialogue(turn: Turn) -> list[Spoken]:
             spoken += [Spoken("system", [text]) for text in _texts(message.parts)]
         else:
             _add(spoken, "user", _of_the_client(message.parts, answered))
+    if spoken and spoken[-1].role == "assistant":  # a late result, which stands behind its call already
+        _add(spoken, "user", [told for part in turn.parts for told in _as_text(part)])
     if turn.partial:
         _add(spoken, "assistant", [TextPart(turn.partial)])
         _add(spoken, "user", [TextPart(GO_ON)])

@@ -11,7 +11,7 @@ All of it is sans-IO: no socket, clock, task or log. What a protocol gets wrong 
 `framing.typed.Malformed` and `framing.record.TooLarge`, which the relay turns into `upstream_protocol`.
 """
 
-from collections.abc import AsyncIterable, Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol, TypeVar
 from urllib.parse import quote
@@ -503,10 +503,11 @@ class Descriptor(Struct, frozen=True):
     `target` is the Struct of its target settings (agent, app, model), `options` that of its `vendor_options`;
     `credentials` the accepted sets of secret names, any one of which suffices; `bases` the names of the base URLs it
     needs beside `base_url`, `optional_bases` of those without which it can do less; `conversations`, `files` and
-    `data_frames` make what it offers beside messages from a translator that has signed in; `scope` derives from a
-    target what its conversations are bound to; `takes_history` where its vendor is told all that was said, as messages,
-    each time; `simulator` is made with the name of the play that it plays where a message chooses none ("" is its usual
-    one); `dialect` with its `dialect_settings`, the table `[dialects.NAME]` of a configuration.
+    `data_frames` make what it offers beside messages from a translator that has signed in; `objection` says why a
+    target cannot be called with the credentials of those names; `scope` derives from a target what its conversations
+    are bound to; `takes_history` where its vendor is told all that was said, as messages, each time; `simulator` is
+    made with the name of the play that it plays where a message chooses none ("" is its usual one); `dialect` with its
+    `dialect_settings`, the table `[dialects.NAME]` of a configuration.
     """
 
     name: str
@@ -524,5 +525,6 @@ class Descriptor(Struct, frozen=True):
     conversations: Callable[[Any], Conversations] | None = None
     files: Callable[[Any], Files] | None = None
     data_frames: Callable[[Any], DataFrames] | None = None
+    objection: Callable[[Any, Collection[str]], str | None] = lambda *_: None
     scope: Callable[[Any], str] = lambda _: ""
     takes_history: bool = False

@@ -146,7 +146,7 @@ class Core:
         self._streams = encoder is not None
         self.is_muted = False
         """Whether nobody is to be kept waiting by a start or by heartbeats, as where the client has gone."""
-        self._numbering = Numbering()
+        self._numbering = Numbering(ask.started.message_id.rpartition("_")[2])
         self._partial = ""
         self._response: Response | None = None
         self._open_next(None, now)

@@ -12,13 +12,14 @@ from aiohttp import web
 
 ANY = "*"
 METHODS = "GET, POST, DELETE"
+USUAL_PORTS = {"http": ":80", "https": ":443"}
 
 
 class Cors:
-    """`origins` as a browser sends them; `max_age` is the seconds for which it remembers an answer."""
+    """`max_age` is the seconds for which a browser remembers an answer."""
 
     def __init__(self, origins: Collection[str] = (), max_age: int = 600) -> None:
-        self._origins = frozenset(origins)
+        self._origins = frozenset(map(_as_sent, origins))
         self._max_age = str(max_age)
 
     @property
@@ -53,3 +54,9 @@ class Cors:
         if ANY in self._origins:
             return ANY
         return origin if origin in self._origins else None
+
+
+def _as_sent(origin: str) -> str:
+    """As a browser sends it: in lower case, and without the port that is usual for the scheme."""
+    scheme, _, host = origin.lower().partition("://")
+    return f"{scheme}://{host.removesuffix(USUAL_PORTS[scheme])}" if scheme in USUAL_PORTS else origin

@@ -26,6 +26,12 @@ def blocks() -> Blocks:
     return Blocks(Numbering())
 
 
+def test_an_invented_id_names_its_message() -> None:
+    numbering = Numbering("9f3a")
+    numbering.taken.add("call_9f3a_1")
+    assert [numbering.identify("call") for _ in range(2)] == ["call_9f3a_0", "call_9f3a_2"]
+
+
 # --- texts and reasonings
 
 

@@ -105,6 +105,18 @@ def test_a_turn_of_nothing_but_results_has_no_words() -> None:
     assert told(says("user", "One"), says("assistant", CALL), parts=[RESULT])[-1] == ("tool", [RESULT])
 
 
+def test_a_result_that_comes_late_stands_behind_its_call_and_is_told_again_as_what_is_asked_now() -> None:
+    said = [says("user", "One"), says("assistant", CALL), says("user", "Wait"), says("assistant", "Well?")]
+    assert told(*said, parts=[RESULT]) == [
+        ("user", [TextPart("One")]),
+        ("assistant", [CALL]),
+        ("tool", [RESULT]),
+        ("user", [TextPart("Wait")]),
+        ("assistant", [TextPart("Well?")]),
+        ("user", [TextPart('(got "blue")')]),
+    ]
+
+
 def test_a_call_that_comes_again_is_answered_once() -> None:
     again = [says("assistant", CALL), says("tool", RESULT), says("assistant", CALL, "Well"), says("tool", RESULT)]
     assert told(*again) == [

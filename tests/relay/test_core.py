@@ -954,9 +954,9 @@ def test_nothing_of_a_failed_attempt_reaches_the_client_and_numbers_go_on() -> N
         MessageRouted("spare", 2, "parrot-1"),
         TextStarted(3),
         TextDelta(3, "Hi"),
-        ToolCallStarted(4, "call_1", "search", "vendor"),
+        ToolCallStarted(4, "call_1_1", "search", "vendor"),
         TextCompleted(3, "Hi"),
-        ToolCallCompleted(4, "call_1", "search", {}, "cut", ""),
+        ToolCallCompleted(4, "call_1_1", "search", {}, "cut", ""),
         replace(COMPLETED, vendor="spare"),
     ]
     assert [(failed.error.code, failed.phase, failed.target) for failed in plan.failures] == [

@@ -42,6 +42,14 @@ async def test_any_page_may_call_where_all_origins_are_named(tmp_path: Path) -> 
         assert await calls(gateway, None) == [{}] * 4
 
 
+async def test_an_origin_may_be_written_otherwise_than_browsers_send_it(tmp_path: Path) -> None:
+    written = '[server.cors]\norigins = ["https://App.Example.com:443", "http://localhost:80"]\n'
+    async with serving(tmp_path, DEMO + written) as gateway:
+        for origin in (PAGE, "http://localhost"):
+            assert await calls(gateway, origin) == [{**ALLOWED, "Access-Control-Allow-Origin": origin}] * 4
+        assert await calls(gateway, "https://app.example.com:80") == [{"Vary": "Origin"}] * 4
+
+
 async def test_without_origins_nothing_is_said(tmp_path: Path) -> None:
     async with serving(tmp_path, DEMO) as gateway:
         assert await calls(gateway, PAGE) == [{}] * 4

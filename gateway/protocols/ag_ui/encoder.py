@@ -21,7 +21,7 @@ A client of before 1.0 fails on the outcome `cancelled` and on `pendingToolCallI
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar
 
 import msgspec
@@ -237,8 +237,7 @@ class AgUiEncoder:
             cut = _frame(frames.Custom(customs.FINISH, customs.Finish(event.finish_reason, event.raw_finish_reason)))
         outcome: frames.Success | frames.Interrupted | None = None
         if not self._interrupts:
-            owed_by_nobody = [call for call in self._calls if call not in event.pending_tool_calls]
-            cut += b"".join(self._answer(call, NOT_RUN, {"is_error": True, "is_run": False}) for call in owed_by_nobody)
+            cut += self._answer_all_but(event.pending_tool_calls)
         if self._interrupts:
             outcome = frames.Interrupted(self._interrupts)
         elif self._run.takes_outcomes:
@@ -246,10 +245,16 @@ class AgUiEncoder:
         return cut + self._finished(outcome, _usage(event.usage, event.vendor, event.model))
 
     def _cancel(self, event: e.MessageCanceled) -> bytes:
+        answered = self._answer_all_but(())
         if self._run.takes_outcomes:
-            return self._finished(frames.Cancelled(), _usage(event.usage))
+            return answered + self._finished(frames.Cancelled(), _usage(event.usage))
         cut = _frame(frames.Custom(customs.FINISH, customs.Finish("canceled")))
-        return cut + self._finished(None, _usage(event.usage))
+        return answered + cut + self._finished(None, _usage(event.usage))
+
+    def _answer_all_but(self, pending: Collection[str]) -> bytes:
+        """Calls that nobody owes."""
+        unowed = [call for call in self._calls if call not in pending]
+        return b"".join(self._answer(call, NOT_RUN, {"is_error": True, "is_run": False}) for call in unowed)
 
     def _finished(
         self, outcome: frames.Success | frames.Interrupted | frames.Cancelled | None, usage: list[frames.TokenUsage]

@@ -124,15 +124,19 @@ def compose(turn: Turn, target: AnthropicTarget, *, stream: bool) -> wire.Ask:
     _refuse_what_it_cannot_take(turn, parameters, options, target)
     max_tokens = parameters.max_output_tokens or target.max_tokens
     said = dialogue(turn)
+    messages = _messages(said, cites=options.document_citations)
+    thinking = options.thinking or _thinking(parameters.reasoning_effort, options, target, max_tokens)
+    if isinstance(thinking, wire.ThinkingEnabled) and _goes_on_without_its_thoughts(messages):
+        thinking = wire.ThinkingDisabled()
     return wire.Ask(
         model=target.model,
         max_tokens=max_tokens,
-        messages=_messages(said, cites=options.document_citations),
+        messages=messages,
         stream=stream,
         system=_system(turn.instructions, said),
         tools=[*map(_tool, turn.tools), *options.server_tools],
         tool_choice=_tool_choice(turn, options),
-        thinking=options.thinking or _thinking(parameters.reasoning_effort, options, target, max_tokens),
+        thinking=thinking,
         output_config=_output_config(parameters, options, target),
         temperature=parameters.temperature,
         top_p=parameters.top_p,
@@ -200,6 +204,18 @@ def _messages(said: Iterable[Spoken], *, cites: bool) -> list[wire.Said]:
     if messages[0].role == "assistant":
         messages.insert(0, wire.Said("user", [TextBlock(LEFT_OUT)]))
     return messages
+
+
+def _goes_on_without_its_thoughts(messages: list[wire.Said]) -> bool:
+    """Whether a tool's results go back to an answer whose thoughts we do not have, as another vendor's.
+
+    It is refused while thinking is `enabled`: "a final `assistant` message must start with a thinking block".
+    """
+    if len(messages) < 2:
+        return False
+    asked, answered = messages[-2:]
+    thinks = isinstance(asked.content[0], (ThinkingBlock, RedactedThinking))
+    return isinstance(answered.content[0], ToolResult) and not thinks
 
 
 def _blocks(part: Part, *, cites: bool) -> Iterator[Block]:

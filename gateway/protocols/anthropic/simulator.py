@@ -241,8 +241,8 @@ def _check(body: Frame, version: str) -> None:
     if body["max_tokens"] < 1:
         raise _invalid("max_tokens: Input should be greater than or equal to 1")
     _check_sampling(body, version)
-    _check_thinking(body)
     _check_messages(body)
+    _check_thinking(body)
 
 
 def _known_model(name: str) -> str:
@@ -263,6 +263,17 @@ def _check_thinking(body: Frame) -> None:
     budget = body.get("thinking", {}).get("budget_tokens")
     if budget is not None and not MIN_BUDGET <= budget < body["max_tokens"]:
         raise _invalid("`max_tokens` must be greater than `thinking.budget_tokens`")
+    if body.get("thinking", {}).get("type") == "enabled":
+        _check_thoughts(body.get("messages") or [])
+
+
+def _check_thoughts(messages: list[Frame]) -> None:
+    """A turn that goes on with tools' results begins with the thoughts that led to their calls."""
+    answers = [message for message in messages if message["role"] == "assistant"]
+    if not answers or _blocks(messages[-1])[0]["type"] != "tool_result":
+        return
+    if _blocks(answers[-1])[0]["type"] not in {"thinking", "redacted_thinking"}:
+        raise _invalid("When `thinking` is enabled, a final `assistant` message must start with a thinking block")
 
 
 def _check_messages(body: Frame) -> None:

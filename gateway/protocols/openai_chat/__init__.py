@@ -4,15 +4,25 @@ A vendor keeps nothing, so all that was said goes with each call. Answers to inp
 ignored: OpenAI takes it only for answers that it is to store. Files come out only where a server sends images.
 """
 
+from collections.abc import Collection
+
 from gateway.protocols.base import Descriptor
 from gateway.protocols.openai_chat.dialect import ChatDialect
 from gateway.protocols.openai_chat.options import ChatOptions
+from gateway.protocols.openai_chat.servers import SERVERS
 from gateway.protocols.openai_chat.simulator import ChatSimulator
 from gateway.protocols.openai_chat.translator import ChatTarget, ChatTranslator
 
 
 def _scope(target: ChatTarget) -> str:
     return target.model
+
+
+def _objection(target: ChatTarget, credentials: Collection[str]) -> str | None:
+    if "api_key" in credentials or SERVERS[target.server].keyless:
+        return None
+    keyless = ", ".join(f'"{name}"' for name, server in SERVERS.items() if server.keyless)
+    return f'server = "{target.server}" needs the credential `api_key` at its vendor; those without are {keyless}'
 
 
 OPENAI_CHAT = Descriptor(
@@ -49,6 +59,7 @@ OPENAI_CHAT = Descriptor(
     target=ChatTarget,
     options=ChatOptions,
     credentials=(frozenset({"api_key"}), frozenset()),
+    objection=_objection,
     scope=_scope,
     takes_history=True,
 )

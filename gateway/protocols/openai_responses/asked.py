@@ -169,8 +169,7 @@ def read(request: ClientRequest) -> Asked:
     if asked.conversation is not None and asked.previous_response_id is not None:
         raise refuse("$.conversation", "`conversation` does not go together with `previous_response_id`")
     check_metadata(asked.metadata or {})
-    said = split(read_input(asked.input))
-    _check_said(asked, said)
+    said = _said(asked)
     tools = _read_tools(asked.tools or [])
     choice, chosen = _read_choice(asked.tool_choice)
     options = {**_options(asked), **chosen, **({"tools": tools.others} if tools.others else {})}
@@ -194,12 +193,18 @@ def read(request: ClientRequest) -> Asked:
     return Asked(message, follows, Echo(asked.model, _repeated(asked, tools), functions, frozenset(tools.custom)))
 
 
-def _check_said(asked: Create, said: Split) -> None:
+def _said(asked: Create) -> Split:
+    """Where the conversation is named it is one turn of the client's, whatever system messages stand in it."""
+    given = read_input(asked.input)
+    names_past = asked.conversation is not None or asked.previous_response_id is not None
+    if names_past:
+        given = sorted(given, key=lambda message: message.role != "system")
+    said = split(given)
     if not said.content:
         raise refuse("$.input", "the last of it must be the client's, and not empty")
-    names_past = asked.conversation is not None or asked.previous_response_id is not None
     if names_past and said.history:
         raise refuse("$.input", "answers are not resent where the conversation is named")
+    return said
 
 
 def _conversation(given: str | ConversationId | None) -> str | None:

@@ -401,6 +401,21 @@ def test_a_cancelled_run_is_no_error() -> None:
     assert written(MessageCanceled("client", Usage(3))) == [{**cancelled, "usage": [{"inputTokens": 3}]}]
 
 
+@pytest.mark.parametrize("takes_outcomes", [True, False])
+def test_a_canceled_run_leaves_no_call_for_the_client_to_answer(*, takes_outcomes: bool) -> None:
+    told = written(
+        ToolCallStarted(0, "c1", "search", "vendor"),
+        ToolCallCompleted(0, "c1", "search", {}, "complete"),
+        ToolCallStarted(1, "c2", "pay", "client"),
+        ToolCallDelta(1, "c2", '{"a":'),
+        ToolCallCompleted(1, "c2", "pay", {}, "cut", '{"a":'),
+        MessageCanceled("client"),
+        run=Run("t1", "r1", takes_outcomes=takes_outcomes),
+    )
+    assert [frame["toolCallId"] for frame in told if frame["type"] == "TOOL_CALL_RESULT"] == ["c1", "c2"]
+    assert told[-1]["type"] == "RUN_FINISHED"
+
+
 def test_a_client_of_before_1_0_is_spared_what_it_fails_on() -> None:
     old = Run("t1", "r1", takes_outcomes=False)
     finished = {"type": "RUN_FINISHED", **IDS}

@@ -375,6 +375,23 @@ def test_an_effort_is_told_as_the_model_takes_it(effort: Any, thinking: str, exp
     assert asked(parameters=Parameters(reasoning_effort=effort), settings={"thinking": thinking}) == expected
 
 
+@pytest.mark.parametrize(
+    ("thoughts", "parts", "thinking"),
+    [
+        ([], [ToolResultPart("c", "x")], "disabled"),
+        ([ReasoningPart("Hm", signature="sig")], [ToolResultPart("c", "x")], "enabled"),
+        ([], [ToolResultPart("c", "x"), TextPart("and now?")], "disabled"),
+    ],
+)
+def test_no_thinking_is_asked_of_an_answer_that_goes_on_without_its_thoughts(
+    thoughts: list[Part], parts: list[Any], thinking: str
+) -> None:
+    call = ToolCallPart("c", "look", {}, executor="client")
+    missed = [HistoryMessage("user", [TextPart("hi")]), HistoryMessage("assistant", [*thoughts, call])]
+    turn = ask(*parts, missed=missed, parameters=Parameters(reasoning_effort="high"))
+    assert body(turn, thinking="budget")["thinking"]["type"] == thinking
+
+
 def test_its_own_options_go_before_what_the_effort_would_come_to() -> None:
     parameters = Parameters(reasoning_effort="low")
     enabled = AnthropicOptions(thinking=wire.ThinkingEnabled(3000))

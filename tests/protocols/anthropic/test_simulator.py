@@ -174,6 +174,13 @@ def test_results_that_do_not_fit_their_calls_are_refused(blocks: list[Any]) -> N
     assert (status, kind) == (400, "invalid_request_error")
 
 
+@pytest.mark.parametrize("begins", [[], [{"type": "thinking", "thinking": "Hm", "signature": "s"}]])
+def test_a_turn_that_goes_on_thinking_begins_with_its_thoughts(begins: list[Any]) -> None:
+    asked = talk(("user", "hi"), ("assistant", [*begins, CALLED]), ("user", [result()]))
+    thinking = {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 2048}
+    assert head(post({**asked, **thinking})).status == (200 if begins else 400)
+
+
 # --- what is refused
 
 

@@ -265,6 +265,18 @@ def test_answers_are_not_resent_to_a_named_conversation(name: str) -> None:
     assert open_exchange({"input": [output], name: "resp_1"}).request.content == [ToolResultPart("c", "x")]
 
 
+@pytest.mark.parametrize("name", ["conversation", "previous_response_id"])
+def test_a_system_message_may_stand_anywhere_in_a_turn_of_a_named_conversation(name: str) -> None:
+    items = [
+        {"type": "function_call_output", "call_id": "c", "output": "x"},
+        {"role": "developer", "content": "Be brief."},
+        {"role": "user", "content": "So?"},
+    ]
+    request = open_exchange({"input": items, name: "resp_1"}).request
+    assert (request.instructions, request.history) == ("Be brief.", [])
+    assert request.content == [ToolResultPart("c", "x"), TextPart("So?")]
+
+
 # --- the items of the input
 
 
