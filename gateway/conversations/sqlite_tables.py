@@ -156,7 +156,7 @@ class SqliteTables:
                     self._set_binding(conversation_id, key, binding)
         except Exception:
             if not self._transactions.is_shared:
-                self._lost[conversation_id] = _without_answer(answer)
+                self._lost[answer.id] = _without_answer(answer)
             raise
 
     def messages(self, conversation_id: str, owner: str, limit: int, behind: MessagePlace) -> Page[Message]:
@@ -167,12 +167,12 @@ class SqliteTables:
             behind.position,
             limit + 1,
         )
-        shown = [self._read_message(conversation_id, body) for _, body in rows[:limit]]
+        shown = [self._read_message(body) for _, body in rows[:limit]]
         return Page(shown, write_cursor(MessagePlace(rows[limit - 1][0])) if len(rows) > limit else None)
 
     def message(self, message_id: str, owner: str) -> Message:
         row = self._one(
-            "SELECT conversation_id, body FROM messages JOIN conversations ON conversations.id = conversation_id "
+            "SELECT body FROM messages JOIN conversations ON conversations.id = conversation_id "
             "WHERE messages.id = ? AND owner = ?",
             message_id,
             owner,
@@ -205,9 +205,11 @@ class SqliteTables:
             return
         with suppress(*FAULTS), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
-            for conversation_id, message in self._lost.items():
+            for message in self._lost.values():
                 self._store(message)
-                self._connection.execute("UPDATE conversations SET is_incomplete = 1 WHERE id = ?", (conversation_id,))
+                self._connection.execute(
+                    "UPDATE conversations SET is_incomplete = 1 WHERE id = ?", (message.conversation_id,)
+                )
             self._connection.execute("COMMIT")
             self._lost.clear()
 
@@ -336,14 +338,16 @@ class SqliteTables:
             updated_at=from_microseconds(updated_at),
             title=title,
             metadata=_decode_metadata(metadata),
-            is_incomplete=bool(is_incomplete) or conversation_id in self._lost,
+            is_incomplete=bool(is_incomplete) or self._has_lost(conversation_id),
             alias=alias,
         )
 
-    def _read_message(self, conversation_id: str, body: str) -> Message:
+    def _has_lost(self, conversation_id: str) -> bool:
+        return any(lost.conversation_id == conversation_id for lost in self._lost.values())
+
+    def _read_message(self, body: str) -> Message:
         message = _decode_message(body)
-        lost = self._lost.get(conversation_id)
-        return lost if lost is not None and message.id == lost.id else message
+        return self._lost.get(message.id, message)
 
     def _read_bindings(self, conversation_id: str) -> Bindings:
         rows = self._all(

@@ -3,7 +3,7 @@
 The driver tells the core what happened and when; the core answers with bytes for the client and says what to do next.
 
     do       "authorize": sign in, not before `not_before`, then `authorized` or `unauthorized`
-             "call": send `request`, then `sent`, `answered`, `received` ..., `ended`
+             "call": send `request`, then `sent` (before it `connects`, if need be), `answered`, `received` ..., `ended`
              "done": `outcome` is known; the bytes just returned are the last
     epoch    rises whenever the request or response in hand is to be dropped
     renew    the session in hand was refused: sign in anew
@@ -166,23 +166,26 @@ class Core:
         self._try.has_session = authorization.session is not None
         if self.renew:
             self.renew = False
-            self._call(now)
-        else:
+            self._call()
+        elif not self._is_paused(now):
             self._advance(None, now)
         return self.answer.flush(now)
 
     def waited(self, now: float) -> bytes:
-        """It is `not_before`; but meanwhile another message may have been told to come back even later."""
-        left = self._plan.pause_left(now)
-        if left > ROUNDING:
-            error = GatewayError("upstream_rate_limited", "the vendor limits our rate", retry_after=left)
-            error.may_be_accepted = False
-            self._fail_attempt(error, now)
+        """It is `not_before`."""
+        self._is_paused(now)
         return self.answer.flush(now)
 
     def unauthorized(self, error: BaseException, now: float) -> bytes:
         self._fail_attempt(error, now)
         return self.answer.flush(now)
+
+    def connects(self, now: float) -> None:
+        """There is no connection to send the request on: one is made."""
+        attempt = self._try
+        if not attempt.is_connecting:
+            attempt.is_connecting = True
+            attempt.called_at = now
 
     def sent(self, now: float) -> bytes:
         """Bytes of the request may have left: from here on the vendor has possibly accepted it."""
@@ -243,6 +246,17 @@ class Core:
                 self.answer.heartbeat()
         return self.answer.flush(now)
 
+    def stood_still(self, since: float, now: float) -> None:
+        """The client did not read, so that the vendor was not heard: that is none of the vendor's time."""
+        attempt = self._try
+        attempt.called_at = _without(attempt.called_at, since, now)
+        attempt.last_event = _without(attempt.last_event, since, now)
+        attempt.resumed_at_event = _without(attempt.resumed_at_event, since, now)
+        if attempt.ending_at is not None:
+            attempt.ending_at = _without(attempt.ending_at, since, now)
+        if attempt.first_event is None:
+            self._attempt.started = _without(self._attempt.started, since, now)
+
     def cancel(self, reason: Leaving, now: float) -> bytes:
         """The client left, stopped reading, or asked to stop: the vendor is left."""
         if self.do != "done":
@@ -266,6 +280,16 @@ class Core:
         return self.answer.flush(now)
 
     # Attempts.
+
+    def _is_paused(self, now: float) -> bool:
+        """Whether another message has been told meanwhile to come back later: then the attempt has failed."""
+        left = self._plan.pause_left(now)
+        if left <= ROUNDING:
+            return False
+        error = GatewayError("upstream_rate_limited", "the vendor limits our rate", retry_after=left)
+        error.may_be_accepted = False
+        self._fail_attempt(error, now)
+        return True
 
     def _open_next(self, failure: Failure | None, now: float) -> None:
         while (choice := self._next_target(failure, now)) is not None:
@@ -325,14 +349,13 @@ class Core:
         except Exception as error:  # noqa: BLE001  (a translator may be anybody's)
             self._fail_attempt(error, now)
         else:
-            self._call(now)
+            self._call()
 
-    def _call(self, now: float) -> None:
+    def _call(self) -> None:
         self.do = "call"
         self.epoch += 1
         self._drop_response()
-        self._try.is_connecting = True
-        self._try.called_at = now
+        self._try.is_connecting = False
 
     def _finish(self, now: float) -> None:
         """Bytes and requests are over: what the translator has left to say must hold a terminal."""
@@ -406,7 +429,7 @@ class Core:
         attempt.resumed_at_event = attempt.last_event
         attempt.broken = attempt.broken or error
         self._attempt.resumes += 1
-        self._call(now)
+        self._call()
         return True
 
     def _explain(self, cause: BaseException) -> GatewayError:
@@ -687,6 +710,11 @@ class Core:
 
     def _time_out(self, message: str, cause: Cause, now: float) -> None:
         self._fail_attempt(GatewayError("upstream_timeout", message, cause=cause), now)
+
+
+def _without(moment: float, since: float, now: float) -> float:
+    """Moved on by the time that stood still, as far as it lies behind that moment."""
+    return moment + now - max(moment, since)
 
 
 def _own(error: GatewayError) -> GatewayError:

@@ -74,7 +74,9 @@ class Downstream:
             async with asyncio.timeout(deadline):
                 if self._protocol.writing_paused:
                     # Shielded: a wait of aiohttp's that was cancelled cancels whoever waits there next.
-                    await asyncio.shield(self._writer.drain())
+                    draining = asyncio.ensure_future(self._writer.drain())
+                    draining.add_done_callback(_read_outcome)
+                    await asyncio.shield(draining)
         except ConnectionError as error:
             raise ClientGone from error
         if self._request.transport is None:
@@ -138,3 +140,9 @@ def _at_once(coroutine: Coroutine[Any, Any, T]) -> T:
         return result
     coroutine.close()
     raise RuntimeError("a coroutine suspended that never should")
+
+
+def _read_outcome(task: "asyncio.Task[None]") -> None:
+    """Who waited may have gone: without this asyncio complains of an exception that nobody read."""
+    if not task.cancelled():
+        task.exception()

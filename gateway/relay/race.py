@@ -121,6 +121,7 @@ class Race:
         if loser is not None:
             loser.cancel("hedged")
             run.core.beside = loser.core.attempts
+            run.core.answer.heartbeats += loser.core.answer.heartbeats
             run.core.bugs += loser.core.bugs
 
     def may_write(self, run: Run) -> bool:

@@ -82,7 +82,7 @@ class Run:
         self._ends_at: float | None = None
         """When a run that goes on without its client is canceled."""
         self._is_stalled = False
-        self._stalled_until = 0.0
+        self._stalled_at = 0.0
         self._is_stale = False
         self._wake: asyncio.Future[None] | None = None
         self._scope: asyncio.Timeout | None = None
@@ -200,7 +200,8 @@ class Run:
             self._is_stale = False
             while core.epoch == epoch and not self._is_stale:
                 await self._sleep()
-                await self._catch_up()
+                if core.epoch == epoch:  # else the vendor is let go of before anybody is waited for
+                    await self._catch_up()
         self._let_go()
 
     async def _send(self, request: VendorRequest, vendor: Vendor) -> None:
@@ -211,6 +212,7 @@ class Run:
             raise RuntimeError("a message's request holds an upload")
         connection = self._carrier.pool.take_idle(rendered.origin)
         if connection is None:
+            self.core.connects(clock())
             connection = await self._interruptibly(self._connect(rendered.origin))
         self._connection = connection
         self._emit(self.core.sent(clock()))
@@ -332,7 +334,7 @@ class Run:
 
     def _stall(self) -> None:
         self._is_stalled = True
-        self._stalled_until = clock() + self._send_deadline
+        self._stalled_at = clock()
         if self._connection is not None:
             self._connection.pause()
         self._rouse()
@@ -340,6 +342,7 @@ class Run:
     def _unstall(self) -> None:
         if self._is_stalled:
             self._is_stalled = False
+            self.core.stood_still(self._stalled_at, clock())
             if self._connection is not None:
                 self._connection.unpause()
             self._rouse()
@@ -348,7 +351,7 @@ class Run:
         """Waits for a slow client while the vendor's transport is paused; one that does not read on is given up."""
         while self._is_stalled and self._downstream is not None and self.core.do != "done":
             try:
-                await self._interruptibly(self._downstream.drain(self._stalled_until - clock()))
+                await self._interruptibly(self._downstream.drain(self._stalled_at + self._send_deadline - clock()))
             except _MovedOn:
                 continue
             except TimeoutError:

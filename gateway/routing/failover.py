@@ -69,12 +69,24 @@ class Failover:
         self._at = self._preferred
         self._reserved: Choice | None = None
         self._hedges: list[Failover] = []
+        self._beside_of: Failover | None = None
+        """The plan of the run that this one is a hedge of, until one of the two is the message."""
         self._ticket: Ticket | None = None
 
     @property
     def is_moved(self) -> bool:
         """Whether the target asked last is another than the one that should have been."""
         return self._at != self._preferred
+
+    @property
+    def tries(self) -> int:
+        """How many times anybody was asked."""
+        return self._tries
+
+    def others(self) -> list[int]:
+        """Positions that may be asked yet, but for those of the vendor that is asked now."""
+        asked = self._targets[self._at].vendor
+        return [position for position in self._candidates() if self._targets[position].vendor != asked]
 
     def reserve(self, now: float) -> None:
         """Raises as `refusal` says where nobody may be asked."""
@@ -137,6 +149,7 @@ class Failover:
     def _beside(self, position: int, now: float) -> "Failover":
         plan = Failover(self._route, self._health, home=None, began=self._began)
         plan._preferred, plan._order = self._preferred, [position]
+        plan._beside_of = self
         plan.reserve(now)
         self._hedges.append(plan)
         return plan
@@ -150,6 +163,13 @@ class Failover:
             vendor = self._health.of(self._targets[self._at].vendor)
             vendor.breaker.end(ticket, "neutral", now, self._health.random)
 
+    def _take_over(self) -> None:
+        """The client has seen this answer, so the run beside it is over: whom that one had left, this one may ask."""
+        beside, self._beside_of = self._beside_of, None
+        if beside is not None:
+            self._order += beside.others()
+            self._tries = beside.tries  # which counts this run
+
     # After a failure.
 
     def _after(self, failure: Failure, now: float) -> Choice | None:
@@ -159,6 +179,7 @@ class Failover:
         if failure.phase == "committed":
             if self._switches == self._rules.switches:
                 return None
+            self._take_over()
             self._latest = now + self._rules.attempts_within  # however long the answer went well
         if not self._may_go_on(now):
             return None

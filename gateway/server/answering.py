@@ -34,7 +34,7 @@ from gateway.routing.plan import Route
 from gateway.server.asked import Asked
 from gateway.server.edge import refuse
 from gateway.server.gateway import REQUEST_ID, Gateway
-from gateway.server.keeping import Coming, Keeper, answer_of
+from gateway.server.keeping import Coming, Keeper, Opened, answer_of
 from gateway.server.report import Reporter
 
 CANCELED_WITHIN = 10.0
@@ -80,11 +80,12 @@ class Answering:
         running = self._gateway.running
         running.add(self)
         try:
-            ask, core = await self._begin()
-            return await self._carry_out(ask, core)
+            return await self._carry_out(*await self._begin())
         except asyncio.CancelledError:
             if self._run is None:
-                self._gateway.metrics.client_left(route=self._posted.route.name, policy="cancel")
+                self._reporter.report_left(
+                    self._posted.request[REQUEST_ID], self._posted.route.name, self.owner, self.id
+                )
             raise
         finally:
             if self._plan is not None:
@@ -112,7 +113,7 @@ class Answering:
         else:
             act(self._run)
 
-    async def _begin(self) -> tuple[Asked, Core]:
+    async def _begin(self) -> tuple[Asked, Core, Downstream | None]:
         gateway, posted = self._gateway, self._posted
         asked, route = posted.asked, posted.route
         opened = await self._keeper.begin(Coming(posted.exchange, route, posted.owner, self.id))
@@ -135,17 +136,26 @@ class Answering:
             self._plan = plan
             plan.reserve(time.monotonic())
             core = self._new_core(ask, plan, posted.began)
+            downstream = self._downstream(ask) if asked.stream else None
         except BaseException as error:
-            await self._keeper.refuse(opened, error)
+            await self._refuse(opened, error)
             raise
-        return ask, core
+        return ask, core, downstream
 
-    async def _carry_out(self, ask: Asked, core: Core) -> web.StreamResponse:
+    def _downstream(self, ask: Asked) -> Downstream:
+        return Downstream(self._posted.request, self._dialect.content_type, self._dialect.headers(ask.request_id))
+
+    async def _refuse(self, opened: Opened, error: BaseException) -> None:
+        """A store that fails is for the log and the metrics: the client is told what was wrong first."""
+        stored = asyncio.ensure_future(self._keeper.refuse(opened, error))
+        stored.add_done_callback(
+            partial(self._reporter.report_stored, self._posted.request[REQUEST_ID], opened.started)
+        )
+        with suppress(GatewayError):
+            await asyncio.shield(stored)
+
+    async def _carry_out(self, ask: Asked, core: Core, downstream: Downstream | None) -> web.StreamResponse:
         gateway, posted = self._gateway, self._posted
-        downstream = None
-        if ask.request.stream:
-            headers = self._dialect.headers(ask.request_id)
-            downstream = Downstream(posted.request, self._dialect.content_type, headers)
         gateway.metrics.stream_opened()
         run = self._run = self._start(core, self._plans[core], downstream)
         stored: asyncio.Future[None] | None = None
@@ -177,7 +187,7 @@ class Answering:
     def _keep(self, core: Core, ask: Asked, answer: Message, *, is_moved: bool) -> "asyncio.Future[None]":
         """From now on the store tells how the message ended."""
         stored = asyncio.ensure_future(self._keeper.end(core, ask, answer, is_moved=is_moved))
-        stored.add_done_callback(partial(self._reporter.report_stored, ask))
+        stored.add_done_callback(partial(self._reporter.report_stored, ask.request_id, ask.started))
         self._is_over.set()
         return stored
 

@@ -6,13 +6,14 @@ A client's `X-Request-Id` is kept where it is a plain name, and refused otherwis
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from aiohttp import web
 from aiohttp.http import HttpVersion11
 
 from gateway.canonical.errors import Code, GatewayError
 from gateway.protocols.base import Dialect
-from gateway.relay.downstream import SERVER
+from gateway.relay.downstream import SERVER, ClientGone, send_document
 from gateway.server.gateway import DOORS, GATEWAY, REQUEST_ID
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -53,6 +54,9 @@ async def edge(request: web.Request, handler: Handler) -> web.StreamResponse:
     if not response.prepared:
         response.headers["Server"] = SERVER
     gateway.metrics.request(_handler_name(request), response.status)
+    if isinstance(response, web.Response) and not response.prepared and request.transport is not None:
+        with suppress(ClientGone):
+            return await send_document(request, response, gateway.edge.send_deadline)
     return response
 
 

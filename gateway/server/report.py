@@ -7,6 +7,7 @@ from itertools import pairwise
 from msgspec import Struct
 
 from gateway.canonical.errors import GatewayError
+from gateway.canonical.events import MessageStarted
 from gateway.relay.attempt import Attempt
 from gateway.relay.core import Core
 from gateway.server.asked import Asked
@@ -33,7 +34,7 @@ class Reporter:
             self._count_attempt(attempt)
         if core.beside:
             self._count_hedge(core)
-        for failed, following in pairwise(core.attempts):
+        for failed, following in (*pairwise(core.beside), *pairwise(core.attempts)):
             self._tell_failover(failed, following, ask)
         reached = {attempt.target.vendor for attempt in (*core.beside, *core.attempts) if attempt.phase != "not_sent"}
         for told in ask.continuity.told:
@@ -62,7 +63,23 @@ class Reporter:
         )
         self._write_access_line(core, ask, owner, timing, ignored=ignored, client_gone=client_gone)
 
-    def report_stored(self, ask: Asked, stored: "asyncio.Future[None]") -> None:
+    def report_left(self, request_id: str, route: str, owner: str, message_id: str) -> None:
+        """A client that went before anybody could be asked."""
+        self._gateway.metrics.client_left(route=route, policy="cancel")
+        self._gateway.log.info(
+            "message",
+            request_id=request_id,
+            key=owner,
+            dialect=self._dialect,
+            route=route,
+            message_id=message_id,
+            outcome="canceled",
+            cause="client_gone",
+            client_gone=True,
+            attempts=0,
+        )
+
+    def report_stored(self, request_id: str, started: MessageStarted, stored: "asyncio.Future[None]") -> None:
         """The client has its answer already, so a store that fails is for the log and the metrics."""
         error = None if stored.cancelled() else stored.exception()
         if not isinstance(error, GatewayError):
@@ -70,9 +87,9 @@ class Reporter:
         self._gateway.metrics.store_failure("end")
         self._gateway.log.error(
             "not stored",
-            request_id=ask.request_id,
-            conversation_id=ask.started.conversation_id,
-            message_id=ask.started.message_id,
+            request_id=request_id,
+            conversation_id=started.conversation_id,
+            message_id=started.message_id,
             code=error.code,
             reason=str(error.__cause__ or error.message),
         )

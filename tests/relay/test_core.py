@@ -441,6 +441,7 @@ def test_one_byte_a_second_ends_with_the_total_deadline() -> None:
 def test_a_connection_that_does_not_come_about_is_given_up() -> None:
     core = new_core()
     core.authorized(KEY, START)
+    core.connects(START)
     core.tick(START + 4.5)
     assert core.do == "call"
     core.tick(START + 5)

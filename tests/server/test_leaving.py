@@ -533,7 +533,9 @@ async def test_a_client_that_leaves_while_the_store_begins_takes_a_message_of_a_
         async with asking(gateway):
             await until(lambda: store.ids)
         assert await left(gateway) == {("cancel", "support"): 1}
-        assert (gateway.hits, gateway.log.of("message")) == ({"acme": 0}, [])
+        line = await only_line(gateway)
+        assert (line["outcome"], line["cause"], line["attempts"]) == ("canceled", "client_gone", 0)
+        assert gateway.hits == {"acme": 0}
 
 
 async def test_a_refusal_that_nobody_hears_is_in_the_log(tmp_path: Path, store: Beginning) -> None:

@@ -230,6 +230,7 @@ class Player:
         if core.epoch != epoch:
             return
         self.requests.append(request)
+        core.connects(self.now)
         self._hear(core.sent(self.now))
         for step in (*self._vendor(request, core.request_headers), None):
             self._tell(step)

@@ -196,6 +196,7 @@ class DynamiqTranslator:
             return _read_unknown(frame)
         error = frame.error or (frame.data is not None and frame.data.error)
         if error and type(frame) not in self._OWN_ERRORS:
+            self._run = None if isinstance(frame, wire.RunCompleted | wire.RunCanceled) else self._run
             raise faults.failure(error, "upstream_protocol")
         return self._READERS[type(frame)](self, frame)
 
@@ -344,6 +345,7 @@ class DynamiqTranslator:
             case None | "completed":
                 reason = MessageCompleted("stop")
             case "failed":
+                self._run = None
                 raise faults.failure(None, "upstream_unavailable")
             case "canceled" | "cancelled":
                 return self._cancel(frame)
