@@ -82,6 +82,10 @@ class StoredFile(Struct, frozen=True):
     created_at: datetime | None = None
     within: str | None = None
 
+    def is_in(self, vendor_ids: Mapping[str, str]) -> bool:
+        """Whether the vendor has it in the conversation that these name."""
+        return self.within is None or self.within == vendor_ids.get("conversation")
+
 
 class Ending(Struct, frozen=True):
     """How a message ended: the answer, and the bindings that it changed (None: the vendor's copy is of no more use).

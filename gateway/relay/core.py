@@ -377,7 +377,7 @@ class Core:
         if not attempt.is_finishing and self._is_ending():
             self._finish(now)
             return
-        if self._resume(error, now):
+        if self._resume(error):
             return
         error = attempt.broken or error
         self._leave_attempt(error.cause, error, now)
@@ -409,7 +409,7 @@ class Core:
         else:
             self.answer.accept(self._try.translator.model)
 
-    def _resume(self, error: GatewayError, now: float) -> bool:
+    def _resume(self, error: GatewayError) -> bool:
         """Goes back to a run that may go on without us; thrice in a row at most, if nothing new is heard of it."""
         attempt = self._try
         if attempt.last_event > attempt.resumed_at_event:
@@ -518,7 +518,7 @@ class Core:
                 self._fail_attempt(error, now)
                 return
             self._feed(records, now)
-            if self.epoch != epoch or self._resume(broken(ENDED_EARLY, "truncated"), now):
+            if self.epoch != epoch or self._resume(broken(ENDED_EARLY, "truncated")):
                 return
         self._drop_response()
         self._advance(VendorResponse(response.status, response.headers, response.body), now)

@@ -100,6 +100,7 @@ class Asked:
     def turn(self, target: Target, partial: str) -> Turn:
         request, known, key = self.request, self._known, self.binding_key(target)
         binding = self.continuity.bindings.get(key)
+        vendor_ids = {} if binding is None else {**binding.vendor_ids, **self._ids_of_asker(key)}
         if not self._keeps_nothing(target):
             self._check_answers(key)
         missed = self.continuity.missed(key)
@@ -117,8 +118,8 @@ class Asked:
             user_id=request.user_id,
             metadata=request.metadata,
             options=self._options.get(target.protocol),
-            vendor_ids={} if binding is None else {**binding.vendor_ids, **self._ids_of_asker(key)},
-            files={file.id: file.ref for file in known.files if file.key == key and _is_within(file, binding)},
+            vendor_ids=vendor_ids,
+            files={file.id: file.ref for file in known.files if file.key == key and file.is_in(vendor_ids)},
             regenerates=self._regenerates(target, key),
             stream=request.stream,
         )
@@ -235,10 +236,6 @@ class Asked:
         """Raises `not_found` for a file that the conversation has not."""
         known = {file.id: file for file in self._known.files}
         self._parts = [_named(part, f"$.content[{number}].file_id", known) for number, part in enumerate(self._parts)]
-
-
-def _is_within(file: StoredFile, binding: Binding | None) -> bool:
-    return file.within is None or (binding is not None and file.within == binding.vendor_ids.get("conversation"))
 
 
 def _given(parameters: Parameters) -> list[str]:

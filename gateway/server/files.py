@@ -110,6 +110,8 @@ class Files:
         if file.key not in bindings:
             raise GatewayError("gone", "the vendor that kept this file is not in use any more")
         vendor_ids = bindings[file.key].vendor_ids
+        if not file.is_in(vendor_ids):
+            raise GatewayError("gone", "the vendor does not have this file any more")
         wanted = VendorFile(file.ref, file.name, file.media_type, file.size, file.created_at)
         target = self._desk.target_of(file.key)
         with told_as("gone", "the vendor does not have this file any more"):

@@ -35,13 +35,12 @@ class Recovery:
 
     async def recover(self, target: Target, binding: Binding, transcript: Transcript) -> Binding | None:
         """The binding as a certain one; None where it is worth nothing."""
-        said = transcript.after(None)
-        turn = _turn_of(binding, said)
+        turn = _turn_of(binding, transcript.after(None))
         vendor_ids, listed = await self._look(target, binding, turn)
         settled: Binding | None = None
         outcome: Outcome = "abandoned"
         if listed is not None:
-            times = 1 + _repeated(said, turn, target.vendor)
+            times = 1 + _repeated(transcript, turn, binding.seen, target.vendor)
             outcome = "confirmed" if _holds(listed, turn, times, self._tails()) else "missed"
             seen = _last_known(turn, target.vendor) if outcome == "confirmed" and turn else binding.seen
             settled = Binding(vendor_ids, seen, moved_at=binding.moved_at)
@@ -89,18 +88,30 @@ def _last_known(turn: list[Message], vendor: str) -> str:
     return turn[-1].id if turn[-1].vendor == vendor else turn[0].id
 
 
-def _repeated(said: list[Message], turn: list[Message], vendor: str) -> int:
-    """How many of the vendor's turns right before this one had a question that cannot be told from this one's."""
+def _repeated(transcript: Transcript, turn: list[Message], seen: str | None, vendor: str) -> int:
+    """How many of the last turns that the vendor knew had a question that cannot be told from this one's."""
     if not turn:
         return 0
-    before = said[: said.index(turn[0])]
+    missed = {message.id for message in transcript.after(seen)}
+    known = [message for message in transcript.before(turn[0].id) if message.id not in missed]
     times = 0
-    for question, answer in zip(before[-2::-2], before[::-2], strict=False):
-        is_told = answer.status == "completed" and answer.vendor == vendor
-        if not is_told or not _plain(_text(question)).endswith(_plain(_text(turn[0]))):
+    for question, *answer in _turns(known):
+        is_held = seen in {question.id, *(each.id for each in answer)} or any(
+            each.status == "completed" and each.vendor == vendor for each in answer
+        )
+        if not is_held or not _plain(_text(question)).endswith(_plain(_text(turn[0]))):
             break
         times += 1
     return times
+
+
+def _turns(said: list[Message]) -> Iterator[list[Message]]:
+    """Each question with what came before the next, the last turn first."""
+    end = len(said)
+    for start in range(len(said) - 1, -1, -1):
+        if said[start].role == "user":
+            yield said[start:end]
+            end = start
 
 
 def _holds(listed: list[VendorMessage], turn: list[Message], times: int, tails: set[str]) -> bool:

@@ -38,7 +38,7 @@ from tests.support.shelf import (
     cut,
     form,
 )
-from tests.vendors.cases import LOST
+from tests.vendors.cases import LINES, LOST, lost
 from tests.vendors.five import Five, five
 
 # --- by itself
@@ -430,6 +430,18 @@ async def test_the_answer_that_another_vendor_gave_is_told_to_the_one_that_broke
     acme.instead.clear()
     await talk.say_all(("Three", "both"))
     assert texts(acme) == ["One", "Two", f"{EARLIER}\nassistant: Ciao\n[Now]\nThree"]
+
+
+async def test_a_question_in_the_words_of_the_last_one_there_is_found_missing_though_another_answered_between(
+    talk: Talk, acme: Shelf
+) -> None:
+    await talk.say_all(("Next page", "acme"), ("Two", "brio"))
+    acme.instead[ASK] = cut
+    await talk.say("Next page", "acme")
+    acme.instead.clear()
+    await talk.say_all(("Sum up", "acme"))
+    lines = "user: Two\nassistant: Hello\nuser: Next page"
+    assert texts(acme) == ["Next page", f"{EARLIER}\n{lines}\n[Now]\nSum up"]
 
 
 async def test_a_question_in_doubt_that_the_store_has_lost_hinders_nothing(
@@ -883,6 +895,24 @@ async def test_an_answer_that_the_vendor_has_lost_is_not_given_anew_elsewhere(ve
     assert record.lines == ["POST /agents/demo-agent/conversations/*/retry"]
     assert await vendors.samples("gateway_rebound_conversations_total") == {}
     assert [vendors.record(name).lines for name in ("hardwire", "sema4")] == [[], []]
+
+
+@pytest.mark.parametrize("vendor", ["dynamiq", "dimedove", "sema4"])
+async def test_a_conversation_whose_loss_could_not_be_mended_goes_on_once_the_vendor_is_well(
+    vendor: str, vendors: Five
+) -> None:
+    first = await vendors.begin(vendor)
+    ours, theirs = first["conversation_id"], first["vendor_ids"]["conversation"]
+    record = vendors.record(vendor)
+    gone = lost(vendor, theirs)
+    record.instead = lambda request: gone(request) or UNAVAILABLE
+    failed = await vendors.say(vendor, "Two", conversation_id=ours)
+    assert (failed.status, failed.error["code"]) == (503, "upstream_unavailable")
+    record.instead = lambda _: None
+    record.requests.clear()
+    third = await vendors.say(vendor, "Three", conversation_id=ours, stream=False)
+    assert third.document["vendor_ids"]["conversation"] == theirs
+    assert (record.lines, record.has_heard("Three"), record.has_heard("One")) == (LINES[vendor][1], True, False)
 
 
 async def ask_a_tool(vendors: Five) -> tuple[str, list[dict[str, str]]]:

@@ -384,6 +384,23 @@ async def test_a_conversation_that_began_nowhere_has_no_files(gateway: Served, a
     assert acme.calls == []
 
 
+async def test_files_are_listed_where_they_are_though_the_vendor_after_that_one_is_not_in_use_any_more(
+    tmp_path: Path, acme: Shelf
+) -> None:
+    sqlite = f'kind = "sqlite"\npath = "{tmp_path}/kept.sqlite3"'
+    async with Shelf() as beta:
+        both = config(acme=acme, beta=beta).replace('kind = "memory"', sqlite)
+        async with serving(tmp_path, both, protocols=PROTOCOLS) as gateway:
+            path = await begin(gateway)
+            (file,) = (await upload(gateway, path, ("a.txt", b"A"))).document["data"]
+            asked = {"route": "beta", "conversation_id": path.split("/")[3], "content": "Hi"}
+            assert (await gateway.post(asked)).status == 200
+    one = config(acme=acme).replace('kind = "memory"', sqlite)
+    async with serving(tmp_path, one, protocols=PROTOCOLS) as gateway:
+        listed = await gateway.ask("GET", path)
+        assert (listed.status, [each["id"] for each in listed.document["data"]]) == (200, [file["id"]])
+
+
 async def test_a_file_keeps_its_id_whenever_it_is_listed(gateway: Served, acme: Shelf) -> None:
     path = await begin(gateway)
     (file,) = (await upload(gateway, path, ("a.txt", b"A"))).document["data"]

@@ -99,6 +99,57 @@ async def test_a_question_that_the_vendor_missed_goes_along_with_the_next(gatewa
     assert acme.calls.count(LIST) == 1
 
 
+async def test_a_question_in_the_words_of_the_one_before_is_found_missing(gateway: Served, acme: Shelf) -> None:
+    first = await say(gateway, "Next page")
+    acme.instead[ASK] = cut
+    await say(gateway, "Next page", first)
+    acme.instead.clear()
+    await say(gateway, "Sum up", first)
+    assert acme.conversations["c1"].texts == ["Next page", f"{EARLIER}\nuser: Next page\n[Now]\nSum up"]
+    assert await gateway.samples("gateway_recoveries_total") == {("missed", "acme"): 1}
+
+
+async def test_a_question_in_the_words_of_the_one_before_is_found_where_the_vendor_holds_both(
+    gateway: Served, acme: Shelf
+) -> None:
+    first = await say(gateway, "Next page")
+    acme.instead[ASK] = taken_and(cut, acme)
+    await say(gateway, "Next page", first)
+    acme.instead.clear()
+    await say(gateway, "Sum up", first)
+    assert acme.conversations["c1"].texts == ["Next page", "Next page", "Sum up"]
+    assert await gateway.samples("gateway_recoveries_total") == {("confirmed", "acme"): 1}
+
+
+@pytest.mark.parametrize("handler", [cut, answer(429)], ids=["cut", "429"])
+async def test_questions_of_the_same_words_that_were_missed_behind_one_another_go_along_in_one(
+    handler: Handler, gateway: Served, acme: Shelf
+) -> None:
+    first = await say(gateway, "Next page")
+    acme.instead[ASK] = handler
+    await say(gateway, "Next page", first)
+    acme.instead[ASK] = cut
+    await say(gateway, "Next page", first)
+    acme.instead.clear()
+    await say(gateway, "Sum up", first)
+    lost = "user: Next page\nuser: Next page"
+    assert acme.conversations["c1"].texts == ["Next page", f"{EARLIER}\n{lost}\n[Now]\nSum up"]
+
+
+async def test_a_question_in_the_words_of_one_that_broke_off_at_the_vendor_is_found_missing(
+    gateway: Served, acme: Shelf
+) -> None:
+    first = await say(gateway, "One")
+    acme.instead[ASK] = taken_and(cut, acme)
+    await say(gateway, "Next page", first)
+    acme.instead[ASK] = cut
+    await say(gateway, "Next page", first)
+    acme.instead.clear()
+    await say(gateway, "Sum up", first)
+    assert acme.conversations["c1"].texts[1:] == ["Next page", f"{EARLIER}\nuser: Next page\n[Now]\nSum up"]
+    assert await gateway.samples("gateway_recoveries_total") == {("confirmed", "acme"): 1, ("missed", "acme"): 1}
+
+
 async def test_what_was_missed_twice_goes_along_in_one(gateway: Served, acme: Shelf) -> None:
     first = await say(gateway, "One")
     acme.instead[ASK] = cut

@@ -92,6 +92,21 @@ async def test_an_unknown_answer_is_not_found_and_leaves_the_conversation_free(t
         assert (await gateway.post(anew(first))).status == 200
 
 
+async def test_where_nothing_was_asked_nothing_is_answered_anew(tmp_path: Path) -> None:
+    async with serving(tmp_path, DEMO) as gateway:
+        created = (await gateway.ask("POST", "/v1/conversations")).document
+        of_none = {"id": "msg_0", "conversation_id": created["id"]}
+        assert (await gateway.post(anew(of_none))).error["code"] == "not_found"
+        listed = await gateway.ask("GET", f"/v1/conversations/{created['id']}/messages")
+        (failed,) = listed.document["data"]
+        reply = await gateway.post(anew(failed))
+        assert (reply.status, reply.error["code"], reply.error["details"]) == (
+            422,
+            "unsupported",
+            {"path": "$.regenerate"},
+        )
+
+
 async def test_an_answer_is_named_with_its_conversation(tmp_path: Path) -> None:
     async with serving(tmp_path, DEMO) as gateway:
         reply = await gateway.post({"route": "chatbase", "regenerate": "msg_1"})

@@ -13,7 +13,8 @@ from typing import Any
 from msgspec import Struct, structs
 
 from gateway.canonical import events as e
-from tests.vendors.five import VENDORS
+from gateway.protocols.base import Head, Script, Send
+from tests.vendors.five import VENDORS, Instead
 
 Told = tuple[Any, ...]
 
@@ -588,6 +589,13 @@ LOST: dict[str, bytes] = {
     "sema4": b'{"error":{"error_id":"e-1","code":"not_found","message":"Thread not found"}}',
 }
 """What a 404 says of a conversation."""
+
+
+def lost(vendor: str, conversation: str) -> Instead:
+    """The vendor's 404 for whatever names that conversation."""
+    refused: Script = [Head(404, {"Content-Type": "application/json"}), Send(LOST[vendor])]
+    return lambda request: refused if conversation in f"{request.path} {request.body!r}" else None
+
 
 FOREIGN: dict[str, bytes | Cannot] = {
     "dynamiq": NONE,

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from gateway.protocols.base import Head, Script, Send
 from tests.vendors.cases import told
 from tests.vendors.five import VENDORS, Five
 
@@ -25,6 +26,26 @@ async def test_results_of_the_clients_tools_are_handed_in_and_the_answer_goes_on
     handed_in = "POST /agents/demo-agent/conversations/*/tool-result"
     late = [handed_in] * 2
     assert gateway.record("chatbase").lines == [*late, *late, "POST /agents/demo-agent/chat"]
+
+
+LIMITED: Script = [Head(429, {"Content-Type": "application/json"}), Send(b"{}")]
+UNAVAILABLE: Script = [Head(503, {"Content-Type": "application/json"}), Send(b"{}")]
+
+
+@pytest.mark.parametrize("refused", [LIMITED, UNAVAILABLE], ids=["429", "503"])
+async def test_a_result_is_handed_in_again_where_the_turn_failed_behind_it(refused: Script, gateway: Five) -> None:
+    first = await gateway.begin("chatbase-hasty", "[play:client-action]")
+    result = [{"type": "tool_result", "tool_call_id": "call_1", "output": {"state": "shipped"}}]
+    record = gateway.record("chatbase")
+    record.instead = lambda request: refused if request.path.endswith("/chat") else None
+    failed = await gateway.say("chatbase-hasty", result, conversation_id=first["conversation_id"])
+    assert failed.status in {429, 503}
+    record.instead = lambda _: None
+    record.requests.clear()
+    reply = await gateway.say("chatbase-hasty", result, conversation_id=first["conversation_id"])
+    assert told(reply.events)[0] == ("text", 'The tools say {"state":"shipped"}.')
+    *_, listed, chat = record.lines
+    assert (listed, chat) == ("GET /agents/demo-agent/conversations/*/messages", "POST /agents/demo-agent/chat")
 
 
 async def test_a_result_of_a_call_that_there_is_not_is_refused(gateway: Five) -> None:
@@ -58,6 +79,21 @@ async def test_a_run_that_waits_is_answered_and_goes_on(
     gateway.record("dynamiq").requests.clear()
     third = await gateway.say("dynamiq", "Thanks", conversation_id=first["conversation_id"])
     assert (third.status, gateway.record("dynamiq").lines) == (200, ["POST /v3/conversations/*/messages"])
+
+
+async def test_an_approval_goes_to_the_run_that_asked_for_it_though_another_was_the_last(gateway: Five) -> None:
+    first = await gateway.begin("dynamiq", "[play:approval]")
+    ours, run = first["conversation_id"], first["vendor_ids"]["run"]
+    (asked,) = [part for part in first["parts"] if part["type"] == "input"]
+    second = await gateway.say("dynamiq", "What is this?", conversation_id=ours, stream=False)
+    assert (second.status, second.document["vendor_ids"]["run"] != run) == (200, True)
+    record = gateway.record("dynamiq")
+    record.requests.clear()
+    content = [{"type": "input_response", "request_id": asked["request_id"], "approved": True}]
+    reply = await gateway.say("dynamiq", content, conversation_id=ours)
+    assert told(reply.events) == [("text", "The refund is approved."), ("completed", "stop")]
+    assert [request.path for request in record.requests] == [f"/v1/runs/{run}/input", f"/v1/runs/{run}/stream"]
+    assert record.requests[-1].query == {"after_sequence": first["vendor_ids"]["sequence"]}
 
 
 async def test_a_question_without_a_call_of_its_own_is_answered_by_the_next_message(gateway: Five) -> None:

@@ -3,11 +3,11 @@
 import msgspec
 import pytest
 
-from gateway.protocols.base import Head, Reset, Script
+from gateway.protocols.base import Reset, SimulatedRequest, Step
 from gateway.protocols.base import Send as SendBytes
 from gateway.protocols.registry import BUILT_IN
-from tests.vendors.cases import AFTER_A_BREAK, DELETES, FOREIGN, FOUND, LINES, LOOKS, LOST, Cannot, told
-from tests.vendors.five import VENDORS, Five, Instead, broken_off, swapped
+from tests.vendors.cases import AFTER_A_BREAK, DELETES, FOREIGN, FOUND, LINES, LOOKS, Cannot, lost, told
+from tests.vendors.five import VENDORS, Five, broken_off, swapped
 
 every_vendor = pytest.mark.parametrize("vendor", VENDORS)
 
@@ -75,12 +75,6 @@ async def test_a_vendors_copy_can_be_kept(vendor: str, gateway: Five) -> None:
     assert gateway.record(vendor).lines == []
     assert gateway.look(vendor, LOOKS[vendor].format(first["vendor_ids"]["conversation"])) == 200
     assert (await gateway.say(vendor, "Two", conversation_id=first["conversation_id"])).status == 404
-
-
-def lost(vendor: str, conversation: str) -> Instead:
-    """The vendor's 404 for whatever names that conversation."""
-    refused: Script = [Head(404, {"Content-Type": "application/json"}), SendBytes(LOST[vendor])]
-    return lambda request: refused if conversation in f"{request.path} {request.body!r}" else None
 
 
 @every_vendor
@@ -202,6 +196,33 @@ async def test_a_conversation_whose_id_never_came_is_looked_for(vendor: str, gat
             assert (reply.status, record.lines) == (200, lines)
             assert await gateway.samples("gateway_recoveries_total") == {(outcome, vendor): 1}
             assert msgspec.json.decode(record.requests[-1].body)["message"] == "Two"
+
+
+def without_ids(_: SimulatedRequest, steps: list[Step]) -> list[Step]:
+    """A stream that ends well, and never says which conversation it is."""
+    return [step for step in steps if not (isinstance(step, SendBytes) and b"conversationId" in step.data)]
+
+
+@pytest.mark.parametrize(
+    ("user", "outcome", "said"),
+    [
+        ({}, "abandoned", "[Earlier in this conversation]\nuser: One\nassistant: {}\n[Now]\nTwo"),
+        ({"user_id": "ann"}, "confirmed", "Two"),
+    ],
+    ids=["nobody's", "ann's"],
+)
+async def test_a_turn_that_completed_though_the_id_never_came_is_known_to_the_next(
+    user: dict[str, str], outcome: str, said: str, gateway: Five
+) -> None:
+    record = gateway.record("chatbase")
+    record.bend = without_ids
+    first = await gateway.begin("chatbase", **user)
+    assert (first["status"], "conversation" in first["vendor_ids"]) == ("completed", False)
+    record.bend = swapped()
+    second = await gateway.say("chatbase", "Two", conversation_id=first["conversation_id"], stream=False, **user)
+    assert (second.status, "conversation" in second.document["vendor_ids"]) == (200, True)
+    assert spoken(record.bodies[-1]) == said.format(first["parts"][0]["text"])
+    assert await gateway.samples("gateway_recoveries_total") == {(outcome, "chatbase"): 1}
 
 
 async def test_a_copy_that_cannot_be_named_is_not_told_to_be_deleted(gateway: Five) -> None:

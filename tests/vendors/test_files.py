@@ -1,5 +1,6 @@
 """Files and tables over all five vendors: two keep files, one has tables, and the others say so."""
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -7,7 +8,9 @@ import aiohttp
 import pytest
 
 from gateway.protocols.registry import BUILT_IN
-from tests.vendors.five import VENDORS, Five
+from tests.support.served import Reply
+from tests.vendors.cases import lost
+from tests.vendors.five import VENDORS, Five, five
 
 every_vendor = pytest.mark.parametrize("vendor", VENDORS)
 
@@ -101,6 +104,106 @@ async def test_a_message_names_a_file_by_its_id(vendor: str, gateway: Five) -> N
     assert not record.has_heard(stored[1]["id"])
     elsewhere = await gateway.say(vendor, named)
     assert (elsewhere.status, elsewhere.error["code"]) == (404, "not_found")
+
+
+APP_KEY = """
+[vendors.dynamiq.credentials.app_key]
+env = "NOT_SET_ANYWHERE"
+default = "demo-app-key"
+"""
+
+
+async def test_a_file_goes_to_dynamiqs_app_with_the_key_of_the_app(tmp_path: Path) -> None:
+    async with five(tmp_path, APP_KEY) as gateway:
+        reply = await upload(gateway, await conversation_of(gateway, "dynamiq"))
+        record = gateway.record("dynamiq")
+        assert (reply.status, record.lines) == (201, TAKERS["dynamiq"])
+        assert [request.headers["Authorization"] for request in record.requests] == ["Bearer demo-app-key"] * 2
+
+
+# --- files that one conversation of the vendor's has
+
+
+async def say_of(gateway: Five, conversation: str, file_id: str) -> Reply:
+    named = [{"type": "text", "text": "Read it"}, {"type": "file", "file_id": file_id}]
+    return await gateway.say("sema4", named, conversation_id=conversation, stream=False)
+
+
+async def test_a_file_of_a_conversation_that_the_vendor_has_lost_is_refused_until_it_is_there_again(
+    gateway: Five,
+) -> None:
+    first = await gateway.begin("sema4")
+    ours = first["conversation_id"]
+    (_, sheet) = (await upload(gateway, ours)).document["data"]
+    assert (await say_of(gateway, ours, sheet["id"])).status == 200
+    record = gateway.record("sema4")
+    record.instead = lost("sema4", first["vendor_ids"]["conversation"])
+    refused = await say_of(gateway, ours, sheet["id"])
+    assert (refused.status, refused.error["code"]) == (502, "upstream_not_found")
+    assert (await gateway.say("sema4", "Two", conversation_id=ours)).status == 200
+    refused = await say_of(gateway, ours, sheet["id"])
+    assert (refused.status, refused.error["code"]) == (422, "unsupported")
+    assert refused.error["details"] == {"path": "$.content[1]"}
+    again = (await upload(gateway, ours)).document["data"]
+    assert again[1]["id"] == sheet["id"]
+    assert (await say_of(gateway, ours, sheet["id"])).status == 200
+    assert record.bodies[-1]["content"].endswith("Read it\n\n(file sales.csv)")
+
+
+async def test_a_file_of_a_conversation_that_the_vendor_has_lost_is_no_other_of_its_name(gateway: Five) -> None:
+    first = await gateway.begin("sema4")
+    ours = first["conversation_id"]
+    (_, sheet) = (await upload(gateway, ours)).document["data"]
+    gateway.record("sema4").instead = lost("sema4", first["vendor_ids"]["conversation"])
+    other = {"type": "file", "name": "sales.csv", "media_type": "text/csv", "data": "SGVsbG8="}
+    named = [{"type": "text", "text": "Read it"}, other]
+    assert (await gateway.say("sema4", named, conversation_id=ours)).status == 200
+    gone = await gateway.ask("GET", f"/v1/conversations/{ours}/files/{sheet['id']}")
+    assert (gone.status, gone.error["code"]) == (410, "gone")
+
+
+async def test_a_question_that_names_a_file_is_answered_anew_as_any_other(gateway: Five) -> None:
+    ours = await conversation_of(gateway, "sema4")
+    (_, sheet) = (await upload(gateway, ours)).document["data"]
+    answer = (await say_of(gateway, ours, sheet["id"])).document
+    body = {"conversation_id": ours, "regenerate": answer["id"], "stream": False}
+    refused = await gateway.ask("POST", "/v1/messages", json={"route": "sema4", **body})
+    assert (refused.status, refused.error["code"]) == (422, "unsupported")
+    assert refused.error["details"] == {"path": "$.regenerate"}
+
+
+# --- names
+
+ODD_NAMES = [
+    "Screenshot 2026-11-21 at 3.04.05\u202fPM.png",
+    "\U0001f469\u200d\U0001f4bb notes.txt",
+    "e\u0301te\u0301.csv",
+]
+
+
+def one_file(name: str) -> aiohttp.FormData:
+    form = aiohttp.FormData(quote_fields=False)
+    form.add_field("files", SHEET, filename=name, content_type="text/csv")
+    return form
+
+
+@pytest.mark.parametrize("name", ODD_NAMES, ids=ascii)
+async def test_a_name_with_spaces_and_joiners_that_are_not_seen_is_kept(name: str, gateway: Five) -> None:
+    path = f"/v1/conversations/{await conversation_of(gateway, 'sema4')}/files"
+    stored = await gateway.ask("POST", path, data=one_file(name))
+    assert (stored.status, stored.document["data"][0]["name"]) == (201, name)
+    listed = (await gateway.ask("GET", path)).document["data"]
+    assert [file["name"] for file in listed] == [name]
+    sheet = await gateway.ask("GET", f"{path}/{listed[0]['id']}")
+    assert (sheet.status, sheet.body) == (200, SHEET)
+    assert quote(name, safe="") in sheet.headers["Content-Disposition"]
+
+
+@pytest.mark.parametrize("name", ["a\u2028b.csv", "a\u2029b.csv", "gpj\u202e.exe"], ids=ascii)
+async def test_a_name_that_ends_a_line_or_turns_letters_round_is_refused(name: str, gateway: Five) -> None:
+    path = f"/v1/conversations/{await conversation_of(gateway, 'sema4')}/files"
+    refused = await gateway.ask("POST", path, data=one_file(name))
+    assert (refused.status, refused.error["code"], gateway.record("sema4").lines) == (400, "bad_request", [])
 
 
 # --- tables

@@ -694,6 +694,20 @@ def test_what_this_turns_tools_gave_is_told_before_the_end() -> None:
     )
 
 
+def test_what_an_earlier_turns_tool_gave_is_not_told_for_a_call_of_the_same_id() -> None:
+    call = {"type": "tool-call", "toolCallId": "c2", "toolName": "see", "input": {}, "output": {"b": 7}}
+    earlier = [
+        {"id": "item_1", "role": "user", "parts": [{"type": "text", "text": "before"}]},
+        {"id": "item_2", "role": "assistant", "parts": [call]},
+    ]
+    kept = {"id": CHAT, "items": [*earlier, *KEPT["items"]]}
+    assert told_with(json.dumps(kept).encode(), *CALLS)[0] == [
+        *CALLS_TOLD,
+        ToolResult("c1", {"a": 1}, is_error=False, name="look"),
+        STOP,
+    ]
+
+
 def test_a_documents_tools_are_asked_for_too() -> None:
     item = '{"type":"function_call","call_id":"c1","name":"look","arguments":null}'
     told, _ = told_with(json.dumps(KEPT).encode(), Document(f'{{"id":"r","output":[{item}]}}'.encode()))

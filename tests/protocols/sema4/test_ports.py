@@ -25,6 +25,7 @@ from gateway.protocols.base import (
 from gateway.protocols.sema4.conversations import Sema4Conversations
 from gateway.protocols.sema4.data_frames import Sema4DataFrames
 from gateway.protocols.sema4.files import Sema4Files
+from gateway.protocols.sema4.requests import checked_name
 from gateway.protocols.sema4.translator import Sema4Target, Sema4Translator
 from tests.support.translating import exchange
 
@@ -289,6 +290,26 @@ def test_an_upload_that_cannot_be_found_again_is_malformed(stored: Any) -> None:
 def test_a_file_whose_name_is_none_is_not_uploaded() -> None:
     with pytest.raises(GatewayError) as caught:
         next(FILES.upload(BOUND, NewFile("a\r\nb", "text/plain", b"")))
+    assert caught.value.code == "bad_request"
+
+
+PLAIN = ["a b.csv", "3.04.05\u202fPM.png", "\U0001f469\u200d\U0001f4bb.txt", "\u65e5\u672c.csv", "a\xa0b", "e\u0301"]
+UNPLAIN = ["a\nb", "a\rb", "a\x85b", "a\x1bb", "a\u2028b", "a\u2029b", "gpj\u202e.exe", "a\u2066b", "\udc80"]
+
+
+@pytest.mark.parametrize("name", PLAIN, ids=ascii)
+def test_a_name_in_any_letters_is_a_name(name: str) -> None:
+    assert checked_name(name) == name
+    assert FILES.download(BOUND, VendorFile(name, "x")).query == {"file_ref": name}
+
+
+@pytest.mark.parametrize("name", UNPLAIN, ids=ascii)
+def test_a_name_that_ends_a_line_or_turns_letters_round_is_none(name: str) -> None:
+    with pytest.raises(GatewayError) as caught:
+        checked_name(name)
+    assert caught.value.code == "bad_request"
+    with pytest.raises(GatewayError) as caught:
+        FILES.download(BOUND, VendorFile(name, "x"))
     assert caught.value.code == "bad_request"
 
 
