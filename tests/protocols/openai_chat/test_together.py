@@ -1,5 +1,6 @@
 """OpenAI chat's translator against its simulator: both were written from its documentation, apart from each other."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from gateway.protocols.openai_chat.plays import PLAYS, REFUSALS
 from gateway.protocols.openai_chat.servers import SERVERS
 from gateway.protocols.openai_chat.simulator import ChatSimulator
 from gateway.protocols.openai_chat.translator import ChatTarget, ChatTranslator
+from gateway.protocols.registry import BUILT_IN
+from gateway.settings import SettingsError, load
 from tests.support.simulating import Meeting
 from tests.support.translating import lawful
 
@@ -145,6 +148,29 @@ def test_a_wrong_key_and_a_wrong_model_are_refused(key: str, model: str) -> None
 def test_a_server_without_accounts_needs_no_key() -> None:
     translator = ChatTranslator(ChatTarget("local", "ollama"), Blocks(Numbering()))
     assert Meeting(ChatSimulator(), translator, Credentials({})).talk()
+
+
+LOCAL = """
+[vendors.local]
+protocol = "openai_chat"
+base_url = "http://127.0.0.1:11434/v1"
+[routes.local]
+targets = [{ vendor = "local", model = "llama"%s }]
+"""
+
+
+def test_a_configuration_without_the_key_that_its_server_needs_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text(LOCAL % "")
+    with pytest.raises(SettingsError) as caught:
+        load(file, BUILT_IN, environ={})
+    (problem,) = caught.value.problems
+    assert problem == (
+        'gateway.toml: routes.local.targets[0]: server = "openai" needs the credential `api_key` at its vendor; '
+        'those without are "vllm", "ollama", "lm_studio", "compatible"'
+    )
+    file.write_text(LOCAL % ', server = "ollama"')
+    assert load(file, BUILT_IN, environ={}).routes
 
 
 def test_the_descriptor_makes_them_all() -> None:
