@@ -67,6 +67,10 @@ class _Probe:
         self._wanted = speed.wanted
         self.until: float | None = None
 
+    def stood_still(self, since: float, now: float) -> None:
+        if self.until is not None:
+            self.until += max(0.0, now - max(since, self.until - self._window))
+
     def is_passed_by(self, event: Event, now: float) -> bool:
         """With the last of the characters wanted, and with the first content that is no text."""
         if self.until is None:
@@ -154,6 +158,11 @@ class Answer:
     def lags(self, now: float) -> bool:
         """Whether the answer has begun, and is slower than is asked for."""
         return self._probe is not None and self._probe.until is not None and now >= self._probe.until
+
+    def stood_still(self, since: float, now: float) -> None:
+        """The vendor was not heard, so its speed is that of the rest of the time."""
+        if self._probe is not None:
+            self._probe.stood_still(since, now)
 
     def accept(self, model: str | None) -> None:
         self._probe = None

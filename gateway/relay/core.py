@@ -256,6 +256,9 @@ class Core:
             attempt.ending_at = _without(attempt.ending_at, since, now)
         if attempt.first_event is None:
             self._attempt.started = _without(self._attempt.started, since, now)
+        if self._response is not None:
+            self._response.answered_at = _without(self._response.answered_at, since, now)
+        self.answer.stood_still(since, now)
 
     def cancel(self, reason: Leaving, now: float) -> bytes:
         """The client left, stopped reading, or asked to stop: the vendor is left."""
@@ -713,8 +716,8 @@ class Core:
 
 
 def _without(moment: float, since: float, now: float) -> float:
-    """Moved on by the time that stood still, as far as it lies behind that moment."""
-    return moment + now - max(moment, since)
+    """Moved on by the time that stood still, as far as it lies behind that moment; one that is yet to come stays."""
+    return moment + max(0.0, now - max(moment, since))
 
 
 def _own(error: GatewayError) -> GatewayError:

@@ -547,6 +547,27 @@ async def test_an_ending_that_cannot_be_stored_frees_the_conversation_and_marks_
         assert await store.conversation("c1", "ann") == replace(C1, is_incomplete=True)
 
 
+async def test_of_two_endings_that_cannot_be_stored_neither_is_forgotten(path: Path) -> None:
+    """Not even the marks find room, while what begins does."""
+    async with opened(path) as store:
+        await begun(store)
+        await at_work(
+            store, "CREATE TRIGGER no_room BEFORE UPDATE ON messages BEGIN SELECT RAISE(ABORT, 'no room'); END"
+        )
+        assert await refused(store.end("c1", ENDING)) == UNAVAILABLE
+        await store.resume("c1", "ann", [QUESTION_2, RUNNING_2])
+        assert await refused(store.end("c1", ENDING_2)) == UNAVAILABLE
+        failed = [QUESTION, NOT_STORED, QUESTION_2, replace(NOT_STORED, id="a2")]
+        assert await transcript(store) == failed
+        assert await store.conversation("c1", "ann") == replace(C1, is_incomplete=True)
+        await at_work(store, "DROP TRIGGER no_room")
+        await store.create(C2)
+    async with opened(path) as store:
+        assert store.interrupted == 0
+        assert await transcript(store) == failed
+        assert await store.conversation("c1", "ann") == replace(C1, is_incomplete=True)
+
+
 async def test_after_an_ending_that_cannot_be_stored_no_older_fingerprint_recognises_the_conversation(
     path: Path,
 ) -> None:

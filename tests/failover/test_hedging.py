@@ -1,15 +1,18 @@
 """Hedging: a second target is asked beside the first that has not begun to answer; one of them is the message."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from tests.support.gateway import END, HELLO, START, RunningGateway
-from tests.support.scripts import Hold, RawClient, Read, Reset, Sleep, Step, Write, chunk
+from tests.support.scripts import Hold, RawClient, Read, Reset, Sleep, Step, Wait, Write, chunk
 from tests.support.targets import (
     BEGUN,
+    CONTINUE,
     LAST_HEAD,
     QUICK,
+    RESTART,
     WELL,
     WHOLE,
     Played,
@@ -26,6 +29,7 @@ TWICE = "may_run_twice = true"
 SOON = "hedge_after = 0.1"
 SILENT: list[Step] = [Read(), Hold()]
 BEGUN_ONLY: list[Step] = [Read(), Write(BEGUN), Hold()]
+HALF: list[Step] = [Read(), Write(LAST_HEAD + chunk(START) + chunk(content("Half"))), Reset()]
 SPOKEN = also_well("From", " spare")
 
 either_mode = pytest.mark.parametrize("stream", [True, False], ids=["stream", "document"])
@@ -177,11 +181,49 @@ async def test_where_the_one_that_is_left_fails_too_behind_its_start_the_stream_
 
 
 async def test_a_hedge_that_breaks_off_moves_on_by_the_rules(tmp_path: Path) -> None:
-    broken: list[Step] = [Read(), Write(LAST_HEAD + chunk(START) + chunk(content("Half"))), Reset()]
-    async with running_targets(tmp_path, pair(SILENT, broken), route=SOON) as gateway:
+    async with running_targets(tmp_path, pair(SILENT, HALF), route=SOON) as gateway:
         answer = await gateway.ask()
         assert answer.kinds[-1] == "message.failed"
         assert await gateway.outcomes() == {"hedged": 1, "reset_midstream": 1}
+
+
+@pytest.mark.parametrize(("policy", "text"), [(RESTART, "Third"), (CONTINUE, "HalfThird")], ids=["restart", "continue"])
+async def test_a_third_target_gives_the_rest_of_a_hedge_that_won_and_breaks_off(
+    tmp_path: Path, policy: str, text: str
+) -> None:
+    vendors = {**pair(SILENT, HALF), "third": played(also_well("Third"))}
+    async with running_targets(tmp_path, vendors, route=f"{SOON}\n{policy}") as gateway:
+        answer = await gateway.ask()
+        assert (said(answer), answer.kinds[-1]) == (text, "message.completed")
+        assert gateway.hits == {"acme": 1, "spare": 1, "third": 1}
+        assert await gateway.outcomes() == {"hedged": 1, "reset_midstream": 1, "completed": 1}
+
+
+async def test_who_was_left_for_another_in_the_race_that_was_lost_is_counted_and_told(tmp_path: Path) -> None:
+    fails, wins = asyncio.Event(), asyncio.Event()
+    vendors = {
+        **pair([Read(), Wait(fails), Reset()], [Read(), Wait(wins), *SPOKEN[1:]]),
+        "third": played(SILENT),
+    }
+    async with running_targets(tmp_path, vendors, route=SOON) as gateway:
+        asking = asyncio.create_task(gateway.ask())
+        for vendor, goes_on in (("spare", fails), ("third", wins)):
+            await (await gateway.vendors[vendor].connection()).heard(b"POST")
+            goes_on.set()
+        assert said(await asking) == "From spare"
+        assert await gateway.outcomes() == {"reset_before_headers": 1, "hedged": 1, "completed": 1}
+        assert sum((await gateway.counts("gateway_failovers_total")).values()) == 1
+        assert len(gateway.log.of("failover")) == 1
+
+
+@pytest.mark.usefixtures("quick_sweeper")
+async def test_the_heartbeats_of_a_first_that_lost_are_counted(tmp_path: Path) -> None:
+    route = f"{SOON}\nheaders_after = 0.1\nheartbeat = 0.1"
+    async with running_targets(tmp_path, pair(SILENT, late(0.6)), route=route) as gateway:
+        answer = await gateway.ask()
+        beats = answer.body.count(b": heartbeat")
+        assert (said(answer), beats > 0) == ("Late", True)
+        assert await gateway.count("gateway_heartbeats_total") == beats
 
 
 @pytest.mark.parametrize("policy", ["cancel", "continue"])

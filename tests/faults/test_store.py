@@ -15,7 +15,10 @@ import aiohttp
 import msgspec
 import pytest
 
+from gateway.canonical.errors import GatewayError
 from gateway.canonical.events import MessageCompleted
+from gateway.conversations.memory import MemoryStore
+from gateway.conversations.store import Ending
 from tests.support.command import Command, configuration
 from tests.support.gateway import END, HELLO, START, read_events, told
 from tests.support.scripts import HEAD, Hold, Read, ScriptServer, Wait, Write, chunk
@@ -76,6 +79,26 @@ async def test_a_locked_file_is_told_in_time_while_all_else_answers(tmp_path: Pa
         failures = await gateway.samples("gateway_store_failures_total")
         assert failures == {("begin",): 2, ("create_conversation",): 1}
         assert gateway.log.of("unhandled") == []
+
+
+async def test_a_refusal_that_cannot_be_stored_is_told_as_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_store: MemoryStore, _conversation_id: str, _ending: Ending) -> "asyncio.Future[None]":
+        ended = asyncio.get_running_loop().create_future()
+        ended.set_exception(GatewayError("store_unavailable", "conversations cannot be stored or read now"))
+        return ended
+
+    async with serving(tmp_path, DEMO) as gateway:
+        first = (await gateway.post({"content": "One", "stream": False})).document
+        monkeypatch.setattr(MemoryStore, "end", fail)
+        body = {"regenerate": "msg_0", "conversation_id": first["conversation_id"]}
+        reply = await gateway.post(body, X_Request_Id="r-1")
+        assert (reply.status, reply.error["code"]) == (404, "not_found")
+        assert await gateway.samples("gateway_store_failures_total") == {("end",): 1}
+        (line,) = gateway.log.of("not stored")
+        assert (line["request_id"], line["conversation_id"]) == ("r-1", first["conversation_id"])
+        assert line["code"] == "store_unavailable"
 
 
 # --- against the installed command

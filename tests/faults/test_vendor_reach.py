@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import trustme
 
+from gateway.relay.upstream import Connection, Origin, Pool
 from tests.support.gateway import END, HELLO, START, resident_bytes, running_gateway, told
 from tests.support.scripts import (
     HEAD,
@@ -29,6 +30,7 @@ from tests.support.scripts import (
     response,
     unanswered_port,
 )
+from tests.support.targets import STATELESS
 
 UNREACHABLE = {
     "code": "upstream_unavailable",
@@ -232,6 +234,29 @@ async def test_row_6_a_kept_connection_that_dies_under_a_request_is_not_asked_ag
         assert len(vendor.connections) == 1
         assert await gateway.outcomes() == {"completed": 1, "stale_connection": 1}
         assert (await gateway.ask()).text == "Hello"
+
+
+async def test_rows_6_and_3_connecting_anew_for_a_kept_connection_that_died_ends_at_the_connect_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What may be asked again is; but the second connection does not come about."""
+
+    async def hang(_pool: Pool, _origin: Origin) -> Connection:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with (
+        ScriptServer([Read(), *told(START, HELLO, END), Read(), Reset()]) as vendor,
+        running_gateway(
+            tmp_path, vendor.url, protocol="stateless", protocols=STATELESS, deadlines={"first_event": 4, "total": 8}
+        ) as gateway,
+    ):
+        assert (await gateway.ask()).text == "Hello"
+        monkeypatch.setattr(Pool, "connect", hang)
+        answer = await gateway.ask()
+        assert (answer.status, answer.error) == (504, TOO_LATE_TO_CONNECT)
+        assert answer.ending == ("failed", "connect_timeout", "upstream_timeout")
+        assert len(vendor.requests) == 2
 
 
 LATE_HEADS: dict[str, list[Step]] = {

@@ -50,7 +50,10 @@ from gateway.protocols.base import (
 from gateway.protocols.native.dialect import NativeEncoder
 from gateway.relay.answer import Limits
 from gateway.relay.core import Core, Pace
-from gateway.routing.plan import Ended, Failure, Target
+from gateway.routing.failover import Failover
+from gateway.routing.health import Health, HealthSettings
+from gateway.routing.plan import Ended, Failure, Route, Target
+from gateway.routing.rules import Speed, TargetRules
 from tests.support.fakes import ASK, SPARE, TARGET, Caller, Guest, Parrot, Vocabulary, sse
 from tests.support.play import (
     DOCUMENT,
@@ -448,6 +451,39 @@ def test_a_connection_that_does_not_come_about_is_given_up() -> None:
     assert (core.do, core.attempts[0].outcome) == ("done", "connect_timeout")
 
 
+class Tireless(Parrot):
+    """May be asked again whatever became of the first time."""
+
+    def requests(self, turn: Turn) -> Calls[None]:
+        yield replace(ASK, effect="repeatable")
+
+
+class Patient(Parrot):
+    """Its second request follows the first one's stream, and waits."""
+
+    def requests(self, turn: Turn) -> Calls[None]:
+        yield ASK
+        yield replace(ASK, after=8)
+
+
+def test_the_wait_before_a_request_is_no_part_of_connecting() -> None:
+    played = run(told(b"hello"), told(b"stop"), make=Patient)
+    assert (played.core.outcome, played.seconds) == ("completed", 8)
+
+
+def test_who_waits_for_a_slow_client_does_not_connect_yet() -> None:
+    core = begin(Patient)
+    core.received(sse(b"hello"), START)
+    core.ended(None, START)
+    core.tick(START + 9)
+    assert (core.do, core.request) == ("call", replace(ASK, after=8))
+    core.connects(START + 9)
+    core.tick(START + 13.5)
+    assert core.do == "call"
+    core.tick(START + 14)
+    assert (core.do, core.attempts[0].outcome) == ("done", "connect_timeout")
+
+
 def test_signing_in_counts_towards_the_first_event() -> None:
     core = new_core()
     core.tick(START + 19.5)
@@ -460,6 +496,97 @@ def test_of_deadlines_that_were_all_found_too_late_the_first_is_told() -> None:
     core = new_core()
     core.tick(START + 1000)
     assert (core.do, core.attempts[0].outcome) == ("done", "first_event_timeout")
+
+
+# --- a client that reads slowly
+
+
+def ends(core: Core, seconds: float, cause: str) -> bool:
+    """Whether a deadline ends it then, and not half a second earlier."""
+    core.tick(START + seconds - 0.5)
+    assert core.do != "done"
+    core.tick(START + seconds)
+    return core.attempts[-1].outcome == cause
+
+
+@pytest.mark.parametrize(("since", "until", "ended"), [(5, 15, 30), (-5, 10, 30), (0, 0, 20)])
+def test_the_time_to_the_first_event_stands_still_while_the_client_does_not_read(
+    since: float, until: float, ended: float
+) -> None:
+    """However long it had not read when the target was asked."""
+    core = new_core()
+    core.stood_still(START + since, START + until)
+    assert ends(core, ended, "first_event_timeout")
+
+
+def test_a_client_that_reads_on_before_a_target_is_asked_again_takes_none_of_its_time() -> None:
+    patient = replace(TARGET, rules=TargetRules(retries=1, mid_stream="restart"))
+    core = begin(Tireless, patient)
+    core.received(sse(b"hello", b"fault"), START)
+    wait = core.not_before - START
+    assert (core.do, wait > 0) == ("authorize", True)
+    core.stood_still(START, START + wait / 2)
+    assert core.attempts[-1].started == core.not_before
+
+
+def test_a_refusal_that_is_not_read_for_a_slow_client_has_all_its_time() -> None:
+    core = new_core()
+    core.authorized(KEY, START)
+    core.sent(START)
+    core.answered(503, CIMultiDict(), START)
+    core.stood_still(START + 1, START + 11)
+    assert ends(core, 15, "status_5xx")
+
+
+def test_the_speed_of_a_vendor_that_is_not_heard_is_not_its_own() -> None:
+    hasty = replace(TARGET, rules=TargetRules(retries=0, min_speed=Speed(characters=10, window=2)))
+    plan = InTurn(hasty, SPARE)
+    core = Core(Question(Parrot), plan, NativeEncoder(), START, limits=Limits(), pace=Pace())
+    core.authorized(KEY, START)
+    core.sent(START)
+    core.answered(200, CIMultiDict({"Content-Type": "text/event-stream"}), START)
+    core.received(sse(b"hello"), START + 1)
+    core.stood_still(START, START + 11)
+    core.tick(START + 12.5)
+    assert core.target is hasty
+    core.tick(START + 13)
+    assert (core.target, core.attempts[0].outcome) == (SPARE, "too_slow")
+
+
+def test_the_silence_of_a_vendor_that_is_not_heard_is_not_its_own() -> None:
+    core = begin()
+    core.received(sse(b"hello"), START)
+    core.stood_still(START + 10, START + 30)
+    assert ends(core, 50, "idle_timeout")
+
+
+def test_what_was_heard_after_the_client_stopped_reading_is_as_if_it_were_heard_when_it_reads_on() -> None:
+    core = begin()
+    core.received(sse(b"hello"), START + 12)
+    core.stood_still(START + 10, START + 30)
+    assert ends(core, 60, "idle_timeout")
+
+
+def test_a_client_that_reads_slowly_does_not_prolong_an_answer_that_has_begun() -> None:
+    core = begin(target=replace(TARGET, deadlines=replace(TARGET.deadlines, idle=120)))
+    core.received(sse(b"hello"), START)
+    core.stood_still(START + 10, START + 30)
+    assert ends(core, 120, "total_timeout")
+
+
+def test_connecting_and_waiting_for_trailers_stand_still_as_well() -> None:
+    connecting = new_core()
+    connecting.authorized(KEY, START)
+    connecting.connects(START)
+    connecting.stood_still(START + 2, START + 12)
+    assert ends(connecting, 15, "connect_timeout")
+    ending = begin()
+    ending.received(sse(b"hello", b"ending"), START)
+    ending.stood_still(START, START + 10)
+    ending.tick(START + 10.5)
+    assert ending.do == "call"
+    ending.tick(START + 11)
+    assert ending.outcome == "completed"
 
 
 # --- ending
@@ -986,6 +1113,19 @@ def test_who_limits_our_rate_is_asked_again_in_the_conversation_that_was_begun()
     assert [attempt.outcome for attempt in played.core.attempts] == ["rate_limited", "completed"]
     assert played.core.attempts[-1].vendor_ids == {"conversation": "c-1", "message": "m-1"}
     assert played.seconds >= 3
+
+
+def test_a_pause_that_another_message_brings_while_a_vendor_is_prepared_for_is_respected() -> None:
+    """As while its conversation is caught up: there is no `not_before` to wait for."""
+    health = Health({target.vendor: HealthSettings() for target in (TARGET, SPARE)}, lambda: 0.5)
+    plan = Failover(Route("support", (TARGET, SPARE)), health, home=None, began=START)
+    plan.reserve(START)
+    core = Core(Question(Parrot), plan, NativeEncoder(), START, limits=Limits(), pace=Pace())
+    health.pauses.pause("acme", START + 60)
+    core.authorized(KEY, START + 3)
+    assert (core.do, core.target.vendor) == ("authorize", "spare")
+    (paused, _) = core.attempts
+    assert (paused.phase, paused.error and paused.error.code) == ("not_sent", "upstream_rate_limited")
 
 
 def test_after_content_nobody_else_is_asked() -> None:

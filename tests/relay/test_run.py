@@ -30,6 +30,7 @@ from tests.support.scripts import (
     Received,
     Reset,
     ScriptServer,
+    Sleep,
     Step,
     Write,
     chunk,
@@ -38,6 +39,7 @@ from tests.support.scripts import (
     unanswered_port,
 )
 from tests.support.stopping import cancel, running_message
+from tests.support.targets import RESTART, SAID, WELL, played, running_targets, said
 
 PASSWORD: Any = {"credentials": ["email", "password"]}
 ANSWER = HEAD + chunk(START + HELLO + END) + LAST_CHUNK
@@ -388,6 +390,61 @@ async def test_a_client_that_reads_slowly_while_we_connect_delays_no_deadline(
         answer = await gateway.ask()
         assert answer.ending == ("failed", "connect_timeout", "upstream_timeout")
         assert 0.5 < answer.line["duration"] < 1.5
+
+
+class SlowClient:
+    """One that stops reading once it is sent what the first vendor says, until `reads_on`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reads_on = asyncio.Event()
+        self.reads_on.set()
+        write = Downstream.write
+
+        def write_to_the_brim(downstream: Downstream, data: bytes) -> bool:
+            keeps_up = write(downstream, data)
+            if b"From acme" in data:
+                self.reads_on.clear()
+            return keeps_up and self.reads_on.is_set()
+
+        async def drain(_downstream: Downstream, _deadline: float) -> None:
+            await self.reads_on.wait()
+
+        monkeypatch.setattr(Downstream, "write", write_to_the_brim)
+        monkeypatch.setattr(Downstream, "drain", drain)
+
+
+async def test_a_vendor_whose_answer_breaks_off_is_left_though_the_client_reads_slowly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = SlowClient(monkeypatch)
+    vendors = {"acme": played([Read(), Write(SAID + chunk(b"data: not json\n\n")), Hold()]), "spare": played(WELL)}
+    async with running_targets(tmp_path, vendors, route=RESTART) as gateway:
+        asking = asyncio.create_task(gateway.ask())
+        await (await gateway.vendors["acme"].connection()).left(within=3)
+        assert not client.reads_on.is_set()
+        client.reads_on.set()
+        assert said(await asking) == "Hello"
+        assert gateway.hits == {"acme": 1, "spare": 1}
+
+
+async def test_the_next_target_has_all_its_time_though_the_client_reads_slowly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = SlowClient(monkeypatch)
+    monkeypatch.setattr(relay, "SWEEP_INTERVAL", 0.05)
+    vendors = {
+        "acme": played([Read(), Write(SAID + LAST_CHUNK)]),
+        "spare": played(
+            [Read(), Sleep(0.3), *WELL[1:]],
+            target="deadlines = { connect = 5, first_event = 1, idle = 10, total = 20 }",
+        ),
+    }
+    async with running_targets(tmp_path, vendors, route=RESTART) as gateway:
+        asking = asyncio.create_task(gateway.ask())
+        await until(lambda: not client.reads_on.is_set())
+        await asyncio.sleep(1.1)
+        client.reads_on.set()
+        assert (said(await asking), gateway.hits) == ("Hello", {"acme": 1, "spare": 1})
 
 
 # --- being stopped

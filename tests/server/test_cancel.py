@@ -1,6 +1,7 @@
 """`GET /v1/messages/{id}` and `POST /v1/messages/{id}/cancel`: in every phase of a message, and after its end."""
 
 import asyncio
+import gc
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -262,6 +263,21 @@ async def test_a_canceled_message_is_not_told_for_ever_to_a_client_that_does_not
             assert 1 < time.monotonic() - began < 3
         (line,) = gateway.log.of("message")
         assert (line["outcome"], line["cause"], line["client_gone"]) == ("canceled", "canceled", True)
+
+
+async def test_a_client_that_did_not_read_may_leave_when_its_message_was_canceled(tmp_path: Path) -> None:
+    """What waited for it is read: nothing is told to the event loop, as is checked at the end."""
+    vendors = {"acme": played([Read(), Write(HEAD + chunk(START)), Repeat(FLOOD)])}
+    tables = "[limits]\nmax_message = 1_000_000_000\n[server]\nsend_deadline = 20"
+    async with running_targets(tmp_path, vendors, tables=tables) as gateway:
+        async with RawClient(gateway.url, receive_buffer=4096) as client:
+            await client.send(request("POST", "/v1/messages", b'{"content":"Hi"}', [JSON_TYPE]))
+            await (await gateway.vendors["acme"].connection()).stalled(within=5)
+            await cancel(gateway.session, (await running_message(gateway.session))["id"])
+            client.reset()
+            await until(lambda: gateway.log.of("message"))
+        await gateway.settle()
+        gc.collect()
 
 
 # --- while the message begins

@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.support.gateway import resident_bytes
-from tests.support.scripts import RawClient, chunk, request
+from tests.support.gateway import END, START, RunningGateway, open_sockets, resident_bytes, until
+from tests.support.scripts import LAST_CHUNK, Hold, RawClient, Read, Step, Write, chunk, request
 from tests.support.served import DEMO, Served, serving
+from tests.support.targets import LAST_HEAD, content, message, played, running_targets
 
 JSON_TYPE = "Content-Type: application/json"
 CHUNKED = (
@@ -225,6 +226,40 @@ async def test_a_compressed_body_counts_by_what_it_becomes(gateway: Served) -> N
     assert reply.status in {413, 415}
     assert reply.error["code"] in {"payload_too_large", "unsupported_media_type"}
     assert resident_bytes() - before < 32 * 1024 * 1024
+
+
+# --- documents that nobody reads
+
+SOON = "[server]\nsend_deadline = 0.5\n[limits]\nmax_message = 1_000_000_000\n"
+FLOOD = chunk(content("x" * 16_384)) * 512
+
+
+def ending(last: bytes) -> list[Step]:
+    """A vendor that says a lot, and that last."""
+    return [Read(), Write(LAST_HEAD + chunk(START) + FLOOD + chunk(last) + LAST_CHUNK), Hold()]
+
+
+async def check_cut(gateway: RunningGateway, asked: bytes, status: bytes) -> None:
+    """Whoever asks so and reads the head alone is cut."""
+    await gateway.settle()
+    sockets = open_sockets()
+    async with RawClient(gateway.url, receive_buffer=4096) as client:
+        await client.send(asked)
+        assert (await client.read_until(b"\r\n\r\n", within=10)).startswith(b"HTTP/1.1 " + status)
+        await until(lambda: open_sockets() == sockets + 1)
+
+
+async def test_a_failed_answer_that_is_not_read_is_cut(tmp_path: Path) -> None:
+    """It holds all that was said until then."""
+    acme = played(ending(b"data: not json\n\n"))
+    async with running_targets(tmp_path, {"acme": acme}, tables=SOON) as gateway:
+        await check_cut(gateway, message(stream=False), b"502 ")
+
+
+async def test_a_stored_answer_that_is_not_read_is_cut(tmp_path: Path) -> None:
+    async with running_targets(tmp_path, {"acme": played(ending(END))}, tables=SOON) as gateway:
+        message_id = (await gateway.ask(stream=False)).document["id"]
+        await check_cut(gateway, request("GET", f"/v1/messages/{message_id}"), b"200 ")
 
 
 # --- HTTP that cannot be read

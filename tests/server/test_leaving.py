@@ -530,10 +530,12 @@ async def test_a_client_that_leaves_while_the_store_begins_takes_a_message_of_a_
     tmp_path: Path, store: Beginning
 ) -> None:
     async with running_targets(tmp_path, {"acme": played(WELL)}) as gateway:
-        async with asking(gateway):
+        async with RawClient(gateway.url) as client:
+            await client.send(request("POST", "/v1/messages", b'{"content":"Hi"}', [JSON_TYPE, "X-Request-Id: r-1"]))
             await until(lambda: store.ids)
         assert await left(gateway) == {("cancel", "support"): 1}
         line = await only_line(gateway)
+        assert (line["request_id"], line["message_id"], line["client_gone"]) == ("r-1", store.ids[0], True)
         assert (line["outcome"], line["cause"], line["attempts"]) == ("canceled", "client_gone", 0)
         assert gateway.hits == {"acme": 0}
 

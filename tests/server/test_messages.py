@@ -9,6 +9,7 @@ import pytest
 
 from gateway.canonical.events import MessageCompleted, MessageFailed, MessageStarted, TextDelta, VendorEvent
 from gateway.canonical.message import Message, TextPart
+from gateway.protocols.native.dialect import NativeDialect
 from tests.support.gateway import END, HELLO, START, told
 from tests.support.scripts import HEAD, Close, Hold, Read, ScriptServer, Wait, Write, chunk, request, response
 from tests.support.served import DEMO, scripted, serving
@@ -327,6 +328,26 @@ async def test_a_conversation_is_free_again_after_a_failure(tmp_path: Path) -> N
         failed = await gateway.post({**body, "content": "[fault:status-500] Two"})
         third = await gateway.post({**body, "content": "Three"})
     assert [failed.status, third.status] == [503, 200]
+
+
+async def test_a_dialect_that_fails_at_its_headers_has_ended_its_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_dialect: NativeDialect, _request_id: str) -> dict[str, str]:
+        raise ZeroDivisionError
+
+    async with serving(tmp_path, DEMO) as gateway:
+        first = (await gateway.post({"content": "One", "stream": False})).document
+        body = {"content": "Two", "conversation_id": first["conversation_id"]}
+        with monkeypatch.context() as patched:
+            patched.setattr(NativeDialect, "headers", fail)
+            failed = await gateway.post(body)
+        after = await gateway.post({**body, "stream": False})
+        listed = await gateway.ask("GET", f"/v1/conversations/{first['conversation_id']}/messages")
+    assert (failed.status, failed.error["code"], after.status) == (500, "internal", 200)
+    answers = [each for each in listed.document["data"] if each["role"] == "assistant"]
+    assert [each["status"] for each in answers] == ["completed", "failed", "completed"]
+    assert answers[1]["error"]["code"] == "internal"
 
 
 async def test_a_message_that_is_refused_makes_no_conversation_busy(tmp_path: Path) -> None:

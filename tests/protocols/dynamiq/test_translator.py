@@ -447,9 +447,20 @@ def test_a_run_that_nobody_named_is_neither_resumed_nor_canceled() -> None:
     assert (translator.resume(), translator.cancel(), translator.vendor_ids) == (None, None, {})
 
 
-def test_a_run_that_failed_is_neither_resumed_nor_canceled() -> None:
+@pytest.mark.parametrize(
+    "last",
+    [
+        frame("run.failed"),
+        frame("run.completed", {"status": "failed"}),
+        frame("run.completed", error="no"),
+        frame("run.completed", {"error": "no"}),
+        frame("run.canceled", error="no"),
+        frame("run.canceled", {"error": "no"}),
+    ],
+)
+def test_a_run_that_failed_is_neither_resumed_nor_canceled(last: str) -> None:
     translator = make()
-    failure(translator, frame("run.started", {"id": RUN}), frame("run.failed"))
+    failure(translator, frame("run.started", {"id": RUN}), last)
     assert (translator.resume(), translator.cancel()) == (None, None)
 
 
