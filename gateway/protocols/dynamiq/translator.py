@@ -196,7 +196,8 @@ class DynamiqTranslator:
             return _read_unknown(frame)
         error = frame.error or (frame.data is not None and frame.data.error)
         if error and type(frame) not in self._OWN_ERRORS:
-            self._run = None if isinstance(frame, wire.RunCompleted | wire.RunCanceled) else self._run
+            if isinstance(frame, wire.RunCompleted | wire.RunCanceled):
+                self._run = None
             raise faults.failure(error, "upstream_protocol")
         return self._READERS[type(frame)](self, frame)
 
