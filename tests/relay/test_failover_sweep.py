@@ -43,7 +43,7 @@ SPOKEN = {TextDelta, ReasoningDelta, Source}
 
 FRAME_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 LINE_END = re.compile(rb"\r\n|\r|\n")
-INVENTED_ID = re.compile(r"[a-z]+_\d+")
+INVENTED_ID = re.compile(r"[a-z]+(?:_\d+){1,2}")
 
 
 class Standby(Question):
