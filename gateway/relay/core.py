@@ -167,13 +167,13 @@ class Core:
         if self.renew:
             self.renew = False
             self._call()
-        elif not self._is_paused(now):
+        elif not self._fail_where_paused(now):
             self._advance(None, now)
         return self.answer.flush(now)
 
     def waited(self, now: float) -> bytes:
         """It is `not_before`."""
-        self._is_paused(now)
+        self._fail_where_paused(now)
         return self.answer.flush(now)
 
     def unauthorized(self, error: BaseException, now: float) -> bytes:
@@ -284,8 +284,8 @@ class Core:
 
     # Attempts.
 
-    def _is_paused(self, now: float) -> bool:
-        """Whether another message has been told meanwhile to come back later: then the attempt has failed."""
+    def _fail_where_paused(self, now: float) -> bool:
+        """Whether another message has been told meanwhile to come back later, so that this attempt fails."""
         left = self._plan.pause_left(now)
         if left <= ROUNDING:
             return False

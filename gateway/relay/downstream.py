@@ -11,6 +11,8 @@ from typing import Any, TypeVar, cast
 from aiohttp import web
 from aiohttp.http import HttpVersion11, StreamWriter
 
+from gateway.relay.outcomes import read_outcome
+
 T = TypeVar("T")
 
 SERVER = "protocol-gateway"
@@ -75,7 +77,7 @@ class Downstream:
                 if self._protocol.writing_paused:
                     # Shielded: a wait of aiohttp's that was cancelled cancels whoever waits there next.
                     draining = asyncio.ensure_future(self._writer.drain())
-                    draining.add_done_callback(_read_outcome)
+                    draining.add_done_callback(read_outcome)
                     await asyncio.shield(draining)
         except ConnectionError as error:
             raise ClientGone from error
@@ -140,9 +142,3 @@ def _at_once(coroutine: Coroutine[Any, Any, T]) -> T:
         return result
     coroutine.close()
     raise RuntimeError("a coroutine suspended that never should")
-
-
-def _read_outcome(task: "asyncio.Task[None]") -> None:
-    """Who waited may have gone: without this asyncio complains of an exception that nobody read."""
-    if not task.cancelled():
-        task.exception()

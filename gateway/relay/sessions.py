@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import Struct
 
 from gateway.protocols.base import Authorization
+from gateway.relay.outcomes import read_outcome
 
 SignIn = Callable[[], Coroutine[Any, Any, Authorization]]
 
@@ -36,7 +37,7 @@ class Sessions:
         shared = self._under_way.get(vendor)
         if shared is None:
             shared = self._under_way[vendor] = _SigningIn(asyncio.create_task(self._keep(vendor, sign_in)))
-            shared.task.add_done_callback(_read_outcome)
+            shared.task.add_done_callback(read_outcome)
         shared.waiting += 1
         try:
             return await asyncio.shield(shared.task)
@@ -60,9 +61,3 @@ class Sessions:
         if self._under_way.get(vendor) is shared:
             del self._under_way[vendor]
         shared.task.cancel()
-
-
-def _read_outcome(task: asyncio.Task[Authorization]) -> None:
-    """Those who waited may all be gone: without this asyncio complains of an exception that nobody read."""
-    if not task.cancelled():
-        task.exception()

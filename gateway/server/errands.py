@@ -106,7 +106,8 @@ class Desk:
             Times(deadlines.connect, deadlines.first_event, deadlines.idle),
             self._gateway.limits.record if limit is None else limit,
         )
-        self._gateway.relay.errands.ready(errand.translator, errand.vendor)  # ports ask who has signed in
+        # A port is made of a translator that has signed in, where that takes no call.
+        self._gateway.relay.errands.ready(errand.translator, errand.vendor)
         return errand
 
     def _port(self, target: Target, port: PortName, translator: Translator) -> Any:

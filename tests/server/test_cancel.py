@@ -249,15 +249,19 @@ async def test_a_message_can_be_canceled_whose_client_does_not_read(tmp_path: Pa
         assert {line["cause"] for line in gateway.log.of("message")} == {"canceled", "completed"}
 
 
+async def cancel_unread(gateway: RunningGateway, client: RawClient) -> None:
+    """A message of which the client has read so little that the vendor waits."""
+    await client.send(request("POST", "/v1/messages", b'{"content":"Hi"}', [JSON_TYPE]))
+    await (await gateway.vendors["acme"].connection()).stalled(within=5)
+    await cancel(gateway.session, (await running_message(gateway.session))["id"])
+
+
 async def test_a_canceled_message_is_not_told_for_ever_to_a_client_that_does_not_read(tmp_path: Path) -> None:
     vendors = {"acme": played([Read(), Write(HEAD + chunk(START)), Repeat(FLOOD)])}
     tables = "[limits]\nmax_message = 1_000_000_000\n[server]\nsend_deadline = 1.5"
     async with running_targets(tmp_path, vendors, tables=tables) as gateway:
         async with RawClient(gateway.url, receive_buffer=4096) as client:
-            await client.send(request("POST", "/v1/messages", b'{"content":"Hi"}', [JSON_TYPE]))
-            await (await gateway.vendors["acme"].connection()).stalled(within=5)
-            running = await running_message(gateway.session)
-            await cancel(gateway.session, running["id"])
+            await cancel_unread(gateway, client)
             began = time.monotonic()
             await until(lambda: gateway.log.of("message"), within=4)
             assert 1 < time.monotonic() - began < 3
@@ -271,9 +275,7 @@ async def test_a_client_that_did_not_read_may_leave_when_its_message_was_cancele
     tables = "[limits]\nmax_message = 1_000_000_000\n[server]\nsend_deadline = 20"
     async with running_targets(tmp_path, vendors, tables=tables) as gateway:
         async with RawClient(gateway.url, receive_buffer=4096) as client:
-            await client.send(request("POST", "/v1/messages", b'{"content":"Hi"}', [JSON_TYPE]))
-            await (await gateway.vendors["acme"].connection()).stalled(within=5)
-            await cancel(gateway.session, (await running_message(gateway.session))["id"])
+            await cancel_unread(gateway, client)
             client.reset()
             await until(lambda: gateway.log.of("message"))
         await gateway.settle()

@@ -6,36 +6,27 @@
     find      GET /agents/{agent}/users/{user}/conversations, or without a user GET /agents/{agent}/conversations,
               then the messages of those that may be it
 
-A page is {"data": [...], "pagination": {"cursor", "hasMore", "total"}}. Conversations come by their last activity, the
-latest first. Of messages the newest page comes first, and is chronological inside; the cursor walks backwards.
 The lists show what all users of our key said, so what could be two conversations is none.
-Source: chatbase.co/docs/api-v2 (conversations/*, pagination, user-conversations), read 2026-11.
+Source: chatbase.co/docs/api-v2 (conversations/*, user-conversations), read 2026-11.
 """
 
-from collections.abc import Callable
-from typing import Any, Literal, TypeVar, cast
+from typing import Literal
 
 import msgspec
 
 from gateway.canonical.errors import GatewayError
 from gateway.canonical.message import Part, TextPart, ToolCallPart, ToolResultPart
-from gateway.framing.typed import Unknown, document, open_union
-from gateway.protocols.base import Calls, Clue, NewConversation, VendorMessage, VendorRequest, path_segment
+from gateway.framing.typed import Unknown
+from gateway.protocols.base import Calls, Clue, NewConversation, VendorMessage, path_segment
 from gateway.protocols.chatbase import wire
+from gateway.protocols.chatbase.lists import decode_conversations, decode_messages, decode_part, read_page
 from gateway.protocols.chatbase.translator import ChatbaseTranslator, as_user_id, is_segment
 
-P = TypeVar("P")
-
-PAGE = 100
 MOST_PAGES_OF_MESSAGES = 100
 MOST_PAGES_OF_CONVERSATIONS = 5
 MOST_CANDIDATES = 5
 
 SPEAKERS: dict[str, Literal["user", "assistant"]] = {"user": "user", "assistant": "assistant"}
-
-decode_conversations = document(wire.ConversationPage)
-decode_messages = document(wire.MessagePage)
-decode_part = open_union(cast("Any", wire.AnswerPart))
 
 
 class ChatbaseConversations:
@@ -54,12 +45,12 @@ class ChatbaseConversations:
         conversation = vendor_ids.get("conversation")
         if not conversation:
             return []
-        path = self._messages_path(conversation)
-        newest_first = [(yield from _read_page(path, decode_messages))]
+        path = self._translator.messages_path(conversation)
+        newest_first = [(yield from read_page(path, decode_messages))]
         while (cursor := newest_first[-1].pagination.next) is not None:
             if len(newest_first) == MOST_PAGES_OF_MESSAGES:
                 raise GatewayError("upstream_protocol", "chatbase's list of messages does not end", cause="too_large")
-            newest_first.append((yield from _read_page(path, decode_messages, cursor)))
+            newest_first.append((yield from read_page(path, decode_messages, cursor)))
         return [message for page in reversed(newest_first) for message in _told(page)]
 
     def find(self, clue: Clue) -> Calls[dict[str, str]]:
@@ -68,7 +59,7 @@ class ChatbaseConversations:
             return {}
         found = []
         for conversation in candidates:
-            page = yield from _read_page(self._messages_path(conversation), decode_messages)
+            page = yield from read_page(self._translator.messages_path(conversation), decode_messages)
             if _first_question(page) == clue.text:
                 found.append(conversation)
         return {"conversation": found[0]} if len(found) == 1 else {}
@@ -82,7 +73,7 @@ class ChatbaseConversations:
         candidates: list[str] = []
         cursor = None
         for _ in range(MOST_PAGES_OF_CONVERSATIONS):
-            page = yield from _read_page(f"{path}/conversations", decode_conversations, cursor)
+            page = yield from read_page(f"{path}/conversations", decode_conversations, cursor)
             candidates += [
                 listed.id
                 for listed in page.data
@@ -92,15 +83,6 @@ class ChatbaseConversations:
             if cursor is None or _is_older(page, since):
                 break
         return candidates
-
-    def _messages_path(self, conversation: str) -> str:
-        return f"{self._translator.conversation_path(conversation)}/messages"
-
-
-def _read_page(path: str, decode: Callable[[bytes], P], cursor: str | None = None) -> Calls[P]:
-    query = {"limit": str(PAGE)} if cursor is None else {"limit": str(PAGE), "cursor": cursor}
-    response = yield VendorRequest("GET", path, query=query, headers={"Accept": "application/json"})
-    return decode(response.body)
 
 
 def _is_older(page: wire.ConversationPage, since: float) -> bool:

@@ -15,7 +15,8 @@
 The id of a new conversation comes with the last metadata: a stream cut before it has lost its conversation. The vendor
 stores the user's message before it answers, so a chat is never sent twice.
 A retry forgets the answer and all that followed it, so what was said elsewhere since does not matter to it.
-A tool call may be registered a moment after its stream ended: a 404 on its result is asked again, twice.
+A tool call may be registered a moment after its stream ended: a 404 on its result is asked again, twice. One that was
+answered before has no other status: then the newest messages tell whether it was.
 Source: chatbase.co/docs/api-v2 and the vendor's clients, read 2026-11.
 """
 
@@ -61,6 +62,7 @@ from gateway.protocols.base import (
     path_segment,
 )
 from gateway.protocols.chatbase import wire
+from gateway.protocols.chatbase.lists import decode_messages, decode_part, read_page
 from gateway.protocols.refusing import refusal, showable, vendor_error
 
 Told = Iterable[Event | Notice]
@@ -109,20 +111,15 @@ ERROR_CODES: dict[str, Code] = {
     MAINTENANCE: "upstream_unavailable",
 }
 
-NEWEST = "100"
-"""How many messages are looked through for a tool's result; the most that a page may have."""
-
 TAKEN_BESIDE_TEXT = frozenset({ToolResultPart, InputResponsePart})
 
 _USER_ID = re.compile(r"[a-zA-Z0-9._-]{1,128}")
 
 _encode = msgspec.json.encode
 _decode_frame = open_union(cast("Any", wire.Frame))
-_decode_part = open_union(cast("Any", wire.AnswerPart))
 _decode_document = document(wire.Document)
 _decode_receipt = document(wire.ToolReceipt)
 _decode_refusal = document(wire.Refusal)
-_decode_messages = document(wire.MessagePage)
 
 
 class ChatbaseTarget(Struct, frozen=True, forbid_unknown_fields=True):
@@ -204,13 +201,8 @@ class ChatbaseTranslator:
 
     def _is_handed_in(self, call_id: str, conversation: str) -> Calls[bool]:
         """A call that was answered before is as unknown as one that never was: the newest messages tell which."""
-        listed = yield VendorRequest(
-            "GET",
-            f"{self.conversation_path(conversation)}/messages",
-            query={"limit": NEWEST},
-            headers={"Accept": "application/json"},
-        )
-        parts = (_decode_part(bytes(raw)) for stored in _decode_messages(listed.body).data for raw in stored.parts)
+        page = yield from read_page(self.messages_path(conversation), decode_messages)
+        parts = (decode_part(bytes(raw)) for stored in page.data for raw in stored.parts)
         return any(isinstance(part, wire.ToolResultPart) and part.tool_call_id == call_id for part in parts)
 
     def _chat(self, turn: Turn, message: str, conversation: str | None) -> VendorRequest:
@@ -249,6 +241,9 @@ class ChatbaseTranslator:
 
     def conversation_path(self, conversation: str) -> str:
         return f"{self.agent_path}/conversations/{path_segment(conversation)}"
+
+    def messages_path(self, conversation: str) -> str:
+        return f"{self.conversation_path(conversation)}/messages"
 
     def feed(self, record: Record) -> Told:
         if self._is_document:
@@ -476,7 +471,7 @@ class ChatbaseTranslator:
         if read.data is None:
             raise Malformed("a document without `data`")
         for number, part in enumerate(read.data.parts):
-            yield from self._read_whole(_decode_part(bytes(part)), str(number))
+            yield from self._read_whole(decode_part(bytes(part)), str(number))
         yield from self._keep_metadata(wire.Finish(message_id=read.data.id, metadata=read.data.metadata))
         yield from self._complete()
 
